@@ -1,0 +1,127 @@
+"""What a child says. A stream is Started, then anything, then exactly one of Finished, Failed and Cancelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from quantgui.jobs.job import QuantizeJob
+from quantgui.types import Checkpoint, TensorReport
+
+
+class VerificationStatus(StrEnum):
+    """How the reload in a new process ended."""
+
+    VERIFIED = "verified"
+    FAILED = "failed"
+    NOT_VERIFIED = "not_verified"  # library missing, or not asked for
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Result of reloading a checkpoint with the library that users load it with."""
+
+    status: VerificationStatus
+    summary: str  # one sentence
+    library: str = ""  # "transformers 5.22.0, compressed-tensors 0.20.0"
+    tensors_compared: int = 0
+    worst_difference: float | None = None  # max |reloaded - ours| relative to the tensor's max |w|
+    worst_tensor: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class QuantizeResult:
+    """A finished run. Includes its job, so it can be repeated."""
+
+    job: QuantizeJob
+    output: str
+    bytes_before: int  # tensor data of the source
+    bytes_after: int  # tensor data written
+    file_bytes: int  # weight files, headers included
+    parameters: int
+    seconds: float
+    peak_anonymous_bytes: int | None  # of the child, RssAnon where the system tells it
+    verification: Verification
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def bits_per_weight(self) -> float:
+        """8 * bytes written / parameters."""
+        return 8 * self.bytes_after / self.parameters if self.parameters else 0.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """Preflight passed; work begins. `total_bytes` is the source data that will be read, the unit of progress."""
+
+    job_id: str
+    total_bytes: int
+    total_tensors: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named part of the work begins ("Quantizing", "Checking in a new process")."""
+
+    title: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Source bytes done so far, and the tensor at work."""
+
+    done_bytes: int
+    tensor: str = ""
+
+
+@dataclass(frozen=True)
+class TensorDone:
+    """One tensor is finished, with its statistics."""
+
+    report: TensorReport
+
+
+@dataclass(frozen=True)
+class MemorySample:
+    """Memory of the child now: resident, and anonymous (without mapped files; None where the system cannot tell)."""
+
+    rss_bytes: int
+    anonymous_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Log:
+    """A line for the log: level is "info" or "warning"."""
+
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job is done. Which field is set depends on the job: a quantization, a verification, a read checkpoint."""
+
+    quantized: QuantizeResult | None = None
+    verification: Verification | None = None
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job ended without a result. `message` is one sentence, `hint` the next step, `details` the rest."""
+
+    message: str
+    hint: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The person stopped it; nothing of the output is left."""
+
+
+Event = Started | Stage | Progress | TensorDone | MemorySample | Log | Finished | Failed | Cancelled
+TERMINAL = (Finished, Failed, Cancelled)

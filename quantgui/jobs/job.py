@@ -1,0 +1,62 @@
+"""Everything a run needs, as data that crosses a process boundary and is saved with the result."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from quantgui.schemes.recipe import Recipe
+
+
+def new_job_id() -> str:
+    """Eight hex digits: names the partial folder and the run."""
+    return uuid.uuid4().hex[:8]
+
+
+@dataclass(frozen=True)
+class QuantizeJob:
+    """Quantize `source` by `recipe` into the folder `output`."""
+
+    source: str
+    output: str
+    recipe: Recipe
+    device: str = "cpu"  # "cpu", "cuda", "cuda:1", "mps"
+    threads: int | None = None  # None: all physical cores
+    overwrite: bool = False
+    verify: bool = True
+    id: str = field(default_factory=new_job_id)
+
+    @property
+    def partial_output(self) -> str:
+        """Where the output is written until it is complete."""
+        return f"{self.output}.partial-{self.id}"
+
+
+@dataclass(frozen=True)
+class InspectJob:
+    """Statistics of every tensor of `source` (or of `tensor` alone), against the checkpoint `against` where given."""
+
+    source: str
+    against: str | None = None
+    tensor: str | None = None
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True)
+class ReadJob:
+    """Read the headers of a pickled PyTorch file, which only the child may do."""
+
+    source: str
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True)
+class VerifyJob:
+    """Reload `output` with the library that users load it with, and compare it with our own dequantized weights."""
+
+    output: str
+    source: str
+    id: str = field(default_factory=new_job_id)
+
+
+Job = QuantizeJob | InspectJob | ReadJob | VerifyJob
