@@ -41,16 +41,28 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """One tensor of the output file: the module's name plus `suffix` ("weight_packed"), its safetensors dtype and shape."""
+    """One tensor of the output file. `suffix` replaces the name's last part ("weight" -> "weight_packed"); "" keeps it."""
 
     suffix: str
     dtype: str
     shape: tuple[int, ...]
 
     @property
+    def element_bytes(self) -> int:
+        """Bytes per element."""
+        return DTYPE_BYTES[self.dtype]
+
+    @property
     def nbytes(self) -> int:
         """Bytes in the file."""
-        return math.prod(self.shape) * DTYPE_BYTES[self.dtype]
+        return math.prod(self.shape) * self.element_bytes
+
+    def name_for(self, tensor_name: str) -> str:
+        """The stored name for the weight `tensor_name`."""
+        if not self.suffix:
+            return tensor_name
+        module, _, _ = tensor_name.rpartition(".")
+        return f"{module}.{self.suffix}" if module else self.suffix
 
 
 class Storage(Protocol):

@@ -1,0 +1,156 @@
+"""The compressed-tensors format: what vLLM, llm-compressor and transformers (with the library) load.
+
+Layouts as documented by the library (github.com/vllm-project/compressed-tensors, Apache-2.0), checked by reloading.
+A weight is [rows, columns] = [outputs, inputs]; codes are signed and stored with an offset of 2^(bits-1) where packed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantgui.formats.plain import FLOAT_DTYPES
+from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.scheme import Granularity, Scheme, StoredPart
+from quantgui.types import ModelConfig, Role, TensorInfo
+
+CONV1D_MODEL_TYPES = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"})
+"""Architectures whose linear layers are transformers' Conv1D: stored transposed, unknown to compressed-tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the three layouts share: which tensors they cannot hold, and the shape of the scales."""
+
+    def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
+        """Why `tensor` cannot be held, "" where it can."""
+        if len(tensor.shape) != 2 or not tensor.name.endswith("weight"):
+            return "only two-dimensional weights can be packed"
+        if tensor.dtype not in FLOAT_DTYPES:
+            return f"it is already stored as {tensor.dtype}"
+        if tensor.role is Role.EMBEDDING:
+            return "the format holds linear layers, not embeddings"
+        if config is not None and config.model_type in CONV1D_MODEL_TYPES:
+            return f"{config.model_type} uses Conv1D layers, which compressed-tensors cannot load"
+        if tensor.role is Role.EXPERT:
+            return "transformers fuses the experts into one 3-D parameter, which compressed-tensors cannot load"
+        if 0 in tensor.shape:
+            return "it is empty"
+        try:
+            scheme.scale_shape(tensor.shape)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _scale(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> StoredPart:
+        per_tensor = scheme.granularity is Granularity.TENSOR
+        return StoredPart("weight_scale", dtype, (1,) if per_tensor else scheme.scale_shape((shape[0], shape[1])))
+
+
+@dataclass(frozen=True, slots=True)
+class PackQuantized(_Layout):
+    """`pack-quantized`: codes of 2 to 8 bits packed densely into int32 along the columns."""
+
+    format: str = "compressed_tensors"
+    library_name: str = "pack-quantized"
+
+    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
+        """Packed codes, scales, the true shape, and packed zero-points where asymmetric."""
+        rows, columns = shape
+        scale = self._scale(scheme, shape, dtype)
+        parts = [
+            StoredPart("weight_packed", "I32", (rows, math.ceil(columns * scheme.bits / 32))),
+            scale,
+            StoredPart("weight_shape", "I64", (2,)),
+        ]
+        if not scheme.symmetric:
+            packed_rows = math.ceil(scale.shape[0] * scheme.bits / 32)
+            parts.append(StoredPart("weight_zero_point", "I32", (packed_rows, scale.shape[1])))
+        return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class IntQuantized(_Layout):
+    """`int-quantized`: one int8 per weight, a scale per tensor or output channel."""
+
+    format: str = "compressed_tensors"
+    library_name: str = "int-quantized"
+
+    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
+        """Codes, scales, and int8 zero-points where asymmetric."""
+        scale = self._scale(scheme, shape, dtype)
+        parts = [StoredPart("weight", "I8", shape), scale]
+        if not scheme.symmetric:
+            parts.append(StoredPart("weight_zero_point", "I8", scale.shape))
+        return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatQuantized(_Layout):
+    """`float-quantized`: FP8 (e4m3) weights with a scale per tensor or output channel."""
+
+    format: str = "compressed_tensors"
+    library_name: str = "float-quantized"
+
+    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
+        """FP8 weights and scales."""
+        return (StoredPart("weight", "F8_E4M3", shape), self._scale(scheme, shape, dtype))
+
+
+Layout = PackQuantized | IntQuantized | FloatQuantized
+
+
+def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
+    """The `quantization_config` of config.json: one config group per distinct scheme, kept linear layers ignored.
+
+    Groups name their modules by exact regular expressions unless a single scheme covers every linear layer.
+    """
+    by_scheme: dict[Scheme, list[str]] = {}
+    ignore = []
+    for assignment in assignments:
+        module = assignment.tensor.name.rpartition(".")[0]
+        if assignment.scheme is not None and isinstance(assignment.scheme.storage, Layout):
+            by_scheme.setdefault(assignment.scheme, []).append(module)
+        elif len(assignment.tensor.shape) == 2 and assignment.tensor.role is not Role.EMBEDDING:
+            ignore.append(module)
+    if not any(a.tensor.role is Role.HEAD for a in assignments):
+        ignore.append("lm_head")  # a tied head is a Linear module without a tensor of its own
+    groups = {}
+    for index, (scheme, modules) in enumerate(by_scheme.items()):
+        targets = ["Linear"] if len(by_scheme) == 1 else [_exact_targets(module) for module in modules]
+        groups[f"group_{index}"] = _config_group(scheme, targets)
+    formats = {group["format"] for group in groups.values()}
+    return {
+        "quant_method": "compressed-tensors",
+        "format": formats.pop() if len(formats) == 1 else "mixed-precision",
+        "quantization_status": "compressed",
+        "global_compression_ratio": None,
+        "kv_cache_scheme": None,
+        "ignore": ignore,
+        "config_groups": groups,
+    }
+
+
+def _exact_targets(module: str) -> str:
+    return "re:^" + module.replace(".", r"\.") + "$"
+
+
+def _config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
+    assert isinstance(scheme.storage, Layout)
+    return {
+        "targets": targets,
+        "format": scheme.storage.library_name,
+        "weights": {
+            "num_bits": scheme.bits,
+            "type": scheme.number,
+            "symmetric": scheme.symmetric,
+            "strategy": scheme.granularity.value,
+            "group_size": scheme.group_size if scheme.granularity is Granularity.GROUP else None,
+            "dynamic": False,
+            "observer": "minmax",
+        },
+        "input_activations": None,
+        "output_activations": None,
+    }

@@ -1,0 +1,27 @@
+"""Plain safetensors: a tensor in a float dtype of its own, no scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quantgui.schemes.scheme import Scheme, StoredPart
+from quantgui.types import ModelConfig, TensorInfo
+
+FLOAT_DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
+"""Safetensors dtypes that hold weights as plain floats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """The tensor itself, cast to `dtype`."""
+
+    dtype: str
+    format: str = "plain"
+
+    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
+        """One tensor under its own name."""
+        return (StoredPart("", self.dtype, shape),)
+
+    def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
+        """Only float tensors are cast; integers (position ids, packed codes) stay what they are."""
+        return "" if tensor.dtype in FLOAT_DTYPES else f"{tensor.dtype} is not a float type"

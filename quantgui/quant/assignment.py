@@ -1,0 +1,55 @@
+"""Applies a recipe to a checkpoint: which tensor gets which scheme, and in words why the others are kept. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from quantgui.quant.registry import build
+from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+from quantgui.schemes.scheme import Scheme
+from quantgui.types import Checkpoint, Role, TensorInfo
+
+WHY_KEPT: Mapping[Role, str] = {
+    Role.EMBEDDING: "Embeddings are kept: small gain, large loss.",
+    Role.HEAD: "The output head is kept: every token's probabilities depend on it.",
+    Role.NORM: "Norms are kept: a few numbers that scale everything.",
+    Role.ROUTER: "Routers are kept: they decide which expert works.",
+}
+"""Roles that the base of a recipe does not touch, unless a rule names them."""
+
+
+def assign(checkpoint: Checkpoint, recipe: Recipe) -> tuple[Assignment, ...]:
+    """One assignment per tensor, in the checkpoint's order.
+
+    Raises UserError for unknown schemes and ValueError for a broken pattern.
+    """
+    built: dict[int, Scheme | None] = {}
+
+    def scheme_of(spec: SchemeSpec | None) -> Scheme | None:
+        if id(spec) not in built:
+            built[id(spec)] = None if spec is None else build(spec)
+        return built[id(spec)]
+
+    base = build(recipe.base)
+    result = []
+    for tensor in checkpoint.tensors:
+        rule = recipe.rule_for(tensor)
+        chosen = base if rule is None else scheme_of(rule.scheme)
+        result.append(_assign_one(checkpoint, tensor, rule, chosen))
+    return tuple(result)
+
+
+def _assign_one(checkpoint: Checkpoint, tensor: TensorInfo, rule: Rule | None, scheme: Scheme | None) -> Assignment:
+    if rule is not None and scheme is None:
+        return Assignment(tensor, None, f"A rule keeps it: {rule.pattern}")
+    assert scheme is not None
+    if rule is None and not scheme.whole_model:
+        if tensor.role in WHY_KEPT:
+            return Assignment(tensor, None, WHY_KEPT[tensor.role])
+        if len(tensor.shape) < 2:
+            return Assignment(tensor, None, "Biases and other vectors are kept: they are tiny.")
+    objection = scheme.storage.objection(scheme, tensor, checkpoint.config)
+    if objection:
+        return Assignment(tensor, None, f"{scheme.id} cannot hold it: {objection}.")
+    return Assignment(tensor, scheme)

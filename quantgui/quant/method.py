@@ -1,0 +1,85 @@
+"""What a method's file states about itself, and what its arithmetic looks like to the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quantgui.schemes.parameters import Parameter
+from quantgui.schemes.scheme import Scheme
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class SchemeRow:
+    """One id people choose by name. Feeds the fit table, the command line, the form and the writers."""
+
+    id: str  # as people write it: "INT4"
+    title: str  # "4-bit integer, round to nearest"
+    summary: str  # one sentence for somebody who has never quantized anything
+    bits: float  # nominal bits per weight, before scales
+    format: str  # id of the format it is written in
+    runtimes: tuple[str, ...]  # programs that load the result
+    make: Callable[..., Scheme]  # the scheme for the parameters' values, by keyword
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True)
+class Method:
+    """One algorithm with its registry rows, in the order they are shown."""
+
+    id: str  # the module's name
+    title: str
+    rows: tuple[SchemeRow, ...]
+    arithmetic: Callable[[Scheme], RowArithmetic]
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Smallest and largest value of a whole tensor, for schemes with one scale per tensor."""
+
+    low: float
+    high: float
+
+
+@dataclass
+class QuantizedRows:
+    """Some rows of a quantized weight, as torch tensors.
+
+    codes [rows, columns]: int8 for integers, float8 or a plain float dtype otherwise. scale [rows or 1, groups] in the
+    dtype it is stored in; zero_point likewise int8; both None for casts.
+    """
+
+    codes: torch.Tensor
+    scale: torch.Tensor | None = None
+    zero_point: torch.Tensor | None = None
+
+
+class RowArithmetic:
+    """The arithmetic of one scheme on float32 rows [rows, columns]. Subclassed by the methods."""
+
+    needs_range = False
+    """Whether `quantize` needs the range of the whole tensor first (one scale per tensor)."""
+
+    def quantize(self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None) -> QuantizedRows:
+        """Codes and scales of these rows; scales are rounded to `scale_dtype` before they are used."""
+        raise NotImplementedError
+
+    def dequantize(self, quantized: QuantizedRows) -> torch.Tensor:
+        """The float32 rows a runtime computes with."""
+        raise NotImplementedError
+
+    def count_clipped(self, rows: torch.Tensor, quantized: QuantizedRows) -> int:
+        """How many elements lie more than half a step beyond the representable range."""
+        return 0
+
+    def levels(self, quantized: QuantizedRows) -> tuple[float, ...]:
+        """Representable values of the first group, for the histogram's ticks; empty where there are too many."""
+        return ()
+
+    def step(self, quantized: QuantizedRows) -> torch.Tensor | None:
+        """Quantization steps (scales) of these rows, None where steps are not uniform."""
+        return None

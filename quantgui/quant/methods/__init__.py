@@ -1,0 +1,1 @@
+"""One file per method. A file states `METHOD`; the registry finds it by itself."""

@@ -1,0 +1,61 @@
+"""One row per id that people choose by name, collected from the methods' files."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+from functools import cache
+
+from quantgui.quant import methods
+from quantgui.quant.method import Method, RowArithmetic, SchemeRow
+from quantgui.schemes.recipe import SchemeSpec
+from quantgui.schemes.scheme import Scheme
+from quantgui.types import UserError
+
+
+@cache
+def all_methods() -> dict[str, Method]:
+    """Every method by id. A file in `quantgui/quant/methods` is all it takes to be here."""
+    modules = [importlib.import_module(f"{methods.__name__}.{m.name}") for m in pkgutil.iter_modules(methods.__path__)]
+    return {module.METHOD.id: module.METHOD for module in modules}
+
+
+@cache
+def rows() -> tuple[SchemeRow, ...]:
+    """All rows, most precise first, casts before integers at equal bits."""
+    found = [row for method in all_methods().values() for row in method.rows]
+    return tuple(sorted(found, key=lambda row: (-row.bits, row.format != "plain", row.id)))
+
+
+def row(scheme_id: str) -> SchemeRow:
+    """The row of an id, case ignored. Raises UserError naming near matches."""
+    by_id = {r.id.lower(): r for r in rows()}
+    if scheme_id.lower() in by_id:
+        return by_id[scheme_id.lower()]
+    near = [by_id[key].id for key in get_close_matches(scheme_id.lower(), by_id, n=3, cutoff=0.3)]
+    raise UserError(
+        f"There is no precision called “{scheme_id}”.",
+        hint=f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(r.id for r in rows())}.",
+    )
+
+
+def build(spec: SchemeSpec) -> Scheme:
+    """The scheme of a spec: the row's defaults with the spec's parameters. Raises UserError for unknown or bad ones."""
+    chosen = row(spec.id)
+    declared = {p.name: p for p in chosen.parameters}
+    values = {p.name: p.default for p in chosen.parameters}
+    for name, value in spec.parameters.items():
+        if name not in declared:
+            known = ", ".join(declared) or "none"
+            raise UserError(f"{chosen.id} has no setting “{name}”.", hint=f"Its settings: {known}.")
+        try:
+            values[name] = declared[name].check(value)
+        except ValueError as error:
+            raise UserError(f"{chosen.id}: {error}") from None
+    return chosen.make(**values)
+
+
+def arithmetic(scheme: Scheme) -> RowArithmetic:
+    """The arithmetic of a scheme; imports torch, so only the child asks for it."""
+    return all_methods()[scheme.method].arithmetic(scheme)
