@@ -1,0 +1,363 @@
+"""The one holder of truth. Widgets send it commands, it changes a snapshot and says so; views only read and redraw."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from quantgui.fit.estimate import FitSettings, estimate_all
+from quantgui.gui import formatting
+from quantgui.gui.background import Background
+from quantgui.gui.history import History
+from quantgui.gui.home import Home
+from quantgui.gui.model_opener import ModelOpener
+from quantgui.gui.run_control import RunControl
+from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
+from quantgui.hardware.probe import this_machine
+from quantgui.jobs.fold import RunState
+from quantgui.jobs.job import InspectJob, QuantizeJob
+from quantgui.jobs.run_record import read_run
+from quantgui.schemes.recipe import Recipe, SchemeSpec
+from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, UserError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_RECIPE = Recipe(SchemeSpec("INT4"))
+UNKNOWN_MACHINE = HardwareTarget(name="This machine", kind="this machine", note="Being looked at.")
+SAVE_DELAY_MS = 400
+
+
+class AppState(QObject):
+    """Snapshots, the signals that say which one changed, and the commands that change them."""
+
+    checkpoint_changed = Signal()  # checkpoint, checkpoint_busy or checkpoint_error
+    hardware_changed = Signal()
+    fit_changed = Signal()  # fit_settings or estimates
+    recipe_changed = Signal()
+    run_changed = Signal()
+    runs_changed = Signal()  # the run library has one more or one less
+    selection_changed = Signal()
+    settings_changed = Signal()
+    page_requested = Signal(str)
+    message = Signal(object)  # a UserError, or text
+
+    def __init__(self, home: Home, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.home = home
+        self._settings = load(home.settings_file, Settings)
+        self._session = load(home.session_file, Session)
+        formatting.use_memory_unit(self._settings.memory_unit)
+        self._checkpoint: Checkpoint | None = None
+        self._busy = ""
+        self._error: UserError | None = None
+        self._machine = UNKNOWN_MACHINE
+        self._hardware = self._session.hardware or UNKNOWN_MACHINE
+        self._fit = self._session.fit or FitSettings()
+        self._estimates: tuple[MemoryEstimate, ...] = ()
+        self._recipes = History(self._session.recipe or DEFAULT_RECIPE)
+        self._selected: str | None = None
+        self._background = Background(self)
+        self._opener = ModelOpener(self._background, self)
+        self._opener.opened.connect(self._opened)
+        self._opener.failed.connect(self._open_failed)
+        self._run = RunControl(self)
+        self._run.changed.connect(self.run_changed)
+        self._run.ended.connect(self.runs_changed)
+        self._saver = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
+        self._saver.timeout.connect(self.save)
+
+    # --- snapshots ----------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The open model."""
+        return self._checkpoint
+
+    @property
+    def checkpoint_busy(self) -> str:
+        """What is being opened, "" where nothing is."""
+        return self._busy
+
+    @property
+    def checkpoint_error(self) -> UserError | None:
+        """Why the last model could not be opened."""
+        return self._error
+
+    @property
+    def hardware(self) -> HardwareTarget:
+        """Where the model is to run."""
+        return self._hardware
+
+    @property
+    def machine(self) -> HardwareTarget:
+        """This machine, as far as it has been looked at."""
+        return self._machine
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """Context length, batch and the rest of what an estimate depends on."""
+        return self._fit
+
+    @property
+    def estimates(self) -> tuple[MemoryEstimate, ...]:
+        """One estimate per precision for the open model on the chosen hardware; empty without a model."""
+        return self._estimates
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the next run will do."""
+        return self._recipes.value
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether the recipe has an earlier state."""
+        return self._recipes.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an undone recipe can be taken up again."""
+        return self._recipes.can_redo
+
+    @property
+    def run(self) -> RunState | None:
+        """The job at work or the last one that ended."""
+        return self._run.state
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job is at work now."""
+        return self._run.is_running
+
+    @property
+    def selected_tensor(self) -> str | None:
+        """Full name of the tensor that the plots show."""
+        return self._selected
+
+    @property
+    def settings(self) -> Settings:
+        """Choices of the Settings page."""
+        return self._settings
+
+    @property
+    def recent_models(self) -> list[str]:
+        """References of models opened lately, the newest first."""
+        return list(self._session.recent_models)
+
+    @property
+    def last_page(self) -> str:
+        """Id of the page that was open when the window closed, "" at the first start."""
+        return self._session.page
+
+    @property
+    def outputs_folder(self) -> Path:
+        """Where new checkpoints are written unless somebody says otherwise."""
+        chosen = self._settings.outputs_folder
+        return Path(chosen).expanduser() if chosen else self.home.outputs
+
+    def default_output(self) -> str:
+        """Folder for the next run: outputs, model and precision. "" without a model."""
+        if self._checkpoint is None:
+            return ""
+        name = self._checkpoint.name.split("/")[-1]
+        return str(self.outputs_folder / f"{name}-{self.recipe.name or self.recipe.base.id}".replace(" ", "-"))
+
+    # --- commands: model, hardware, fit -------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Look at this machine and open the last model (at first the bundled one). Called once the window stands."""
+        self._background.run(this_machine, self._probed)
+        self.open_model(self._session.model or "demo")
+
+    def refresh_machine(self) -> None:
+        """Look at this machine again: free memory changes."""
+        self._background.run(this_machine, self._probed)
+
+    def open_model(self, reference: str) -> None:
+        """Open a path, "demo" or a catalogue id. The open model stays until the new one is there."""
+        self._busy, self._error = reference, None
+        self.checkpoint_changed.emit()
+        self._opener.open(reference)
+
+    def dismiss_error(self) -> None:
+        """Forget why the last model could not be opened."""
+        self._error = None
+        self.checkpoint_changed.emit()
+
+    def choose_hardware(self, target: HardwareTarget) -> None:
+        """Estimate for `target` from now on."""
+        self._hardware = target
+        self._remember(hardware=None if target == self._machine else target)
+        self.hardware_changed.emit()
+        self._estimate()
+
+    def change_fit(self, **fields: Any) -> None:
+        """Replace fields of `fit_settings` (context=…, batch=…) and estimate again."""
+        changed = replace(self._fit, **fields)
+        if changed != self._fit:
+            self._fit = changed
+            self._remember(fit=changed)
+            self._estimate()
+
+    # --- commands: recipe ---------------------------------------------------------------------------------------
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Make `recipe` the next run's; the one before can be taken back."""
+        self._announce_recipe(self._recipes.push(recipe))
+
+    def undo_recipe(self) -> None:
+        """Take back the last change of the recipe."""
+        self._announce_recipe(self._recipes.undo())
+
+    def redo_recipe(self) -> None:
+        """Take up again what was taken back."""
+        self._announce_recipe(self._recipes.redo())
+
+    # --- commands: runs -----------------------------------------------------------------------------------------
+
+    def start_quantize(
+        self,
+        output: str = "",
+        *,
+        overwrite: bool = False,
+        verify: bool = True,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Quantize the open model by the recipe into `output` ("" is the default place)."""
+        if self._checkpoint is None:
+            self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
+            return
+        job = QuantizeJob(
+            source=self._checkpoint.path,
+            output=output or self.default_output(),
+            recipe=self.recipe,
+            device=device or self._settings.device,
+            threads=threads or self._settings.threads,
+            overwrite=overwrite,
+            verify=verify,
+        )
+        self._start(job)
+
+    def start_inspect(self, against: str | None = None) -> None:
+        """Read the statistics of every tensor of the open model, against another checkpoint where one is given."""
+        if self._checkpoint is None:
+            self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
+            return
+        self._start(InspectJob(source=self._checkpoint.path, against=against))
+
+    def cancel_run(self) -> None:
+        """Stop the running job; its Cancelled event follows."""
+        self._run.cancel()
+
+    def load_run(self, folder: str) -> None:
+        """Show a finished run again. What cannot be read becomes a message."""
+        try:
+            self._run.show(read_run(Path(folder)))
+        except UserError as error:
+            self.message.emit(error)
+        except RuntimeError:
+            self.message.emit(UserError("A job is running.", hint="Wait for it or cancel it, then open the other run."))
+
+    # --- commands: views and settings ---------------------------------------------------------------------------
+
+    def select_tensor(self, name: str | None) -> None:
+        """Let every plot show the tensor of this full name."""
+        if name != self._selected:
+            self._selected = name
+            self.selection_changed.emit()
+
+    def request_page(self, page_id: str) -> None:
+        """Ask the window to show a page."""
+        self._remember(page=page_id)
+        self.page_requested.emit(page_id)
+
+    def change_settings(self, **fields: Any) -> None:
+        """Replace fields of `settings`, save them and tell everybody."""
+        changed = replace(self._settings, **fields)
+        if changed != self._settings:
+            self._settings = changed
+            formatting.use_memory_unit(changed.memory_unit)
+            save(self.home.settings_file, changed)
+            self.settings_changed.emit()
+
+    def remembered(self, key: str) -> str:
+        """What `remember` was given under this key (a width, a fold, a sort order), "" where nothing was."""
+        return self._session.ui.get(key, "")
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a detail of the window's arrangement for the next start."""
+        self._remember(ui={**self._session.ui, key: value})
+
+    def save(self) -> None:
+        """Write the session now."""
+        self._saver.stop()
+        save(self.home.session_file, self._session)
+
+    def close(self) -> None:
+        """Stop everything that runs and save: the window is closing."""
+        self._run.close()
+        self._opener.cancel_reading()
+        self._background.close()
+        self.save()
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _remember(self, **fields: Any) -> None:
+        self._session = replace(self._session, **fields)
+        self._saver.start()
+
+    def _opened(self, reference: str, checkpoint: Checkpoint) -> None:
+        self._checkpoint, self._busy, self._error = checkpoint, "", None
+        self._selected = None
+        recent = [reference, *(other for other in self._session.recent_models if other != reference)]
+        self._remember(model=reference, recent_models=recent[:RECENT_MODELS])
+        log.info("opened %s: %d tensors, %d parameters", reference, len(checkpoint.tensors), checkpoint.parameters)
+        self.checkpoint_changed.emit()
+        self.selection_changed.emit()
+        self._estimate()
+
+    def _open_failed(self, reference: str, error: UserError) -> None:
+        log.warning("could not open %s: %s %s", reference, error, error.details)
+        self._busy, self._error = "", error
+        self.checkpoint_changed.emit()
+
+    def _probed(self, done: Future[HardwareTarget]) -> None:
+        try:
+            machine = done.result()
+        except Exception as error:
+            log.exception("this machine could not be looked at")
+            self.message.emit(UserError("This machine could not be looked at.", details=repr(error)))
+            return
+        was_chosen = self._hardware == self._machine
+        self._machine = machine
+        if was_chosen:
+            self.choose_hardware(machine)
+        else:
+            self.hardware_changed.emit()
+
+    def _estimate(self) -> None:
+        if self._checkpoint is None:
+            self._estimates = ()
+        else:
+            try:
+                self._estimates = estimate_all(self._checkpoint, self._hardware, self._fit)
+            except UserError as error:
+                self._estimates = ()
+                self.message.emit(error)
+        self.fit_changed.emit()
+
+    def _announce_recipe(self, changed: bool) -> None:
+        if changed:
+            self._remember(recipe=self.recipe)
+            self.recipe_changed.emit()
+
+    def _start(self, job: QuantizeJob | InspectJob) -> None:
+        if self._run.is_running:
+            self.message.emit(UserError("A job is already running.", hint="Wait for it or cancel it first."))
+            return
+        self._run.start(job)

@@ -1,0 +1,35 @@
+"""The pages of the window, one module each. A module with a `PAGE` is found by its place in this folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from quantgui.gui.app_state import AppState
+
+
+@dataclass(frozen=True)
+class Page:
+    """A step of the loop. `order` sorts the rail; `at_foot` puts it at the rail's foot, as Settings is."""
+
+    id: str
+    title: str
+    order: int
+    icon: str  # name of an SVG in resources/icons
+    shortcut: str  # "Ctrl+1"
+    make: Callable[[AppState], QWidget]
+    at_foot: bool = False
+    tip: str = ""  # one sentence: what this page answers
+
+
+def discover() -> tuple[Page, ...]:
+    """Every page of this folder, in the order of the rail."""
+    names = [info.name for info in pkgutil.iter_modules(__path__)]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return tuple(sorted((m.PAGE for m in modules if hasattr(m, "PAGE")), key=lambda page: (page.at_foot, page.order)))
