@@ -1,0 +1,64 @@
+"""From a config alone to the exact tensors of its checkpoint, one file per family of architectures.
+
+A family's file defines `FAMILY`; a file in this folder is all it takes to be known. Files starting with an underscore
+are shared parts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from quantgui.checkpoint.architectures._family import AttentionLayer, Family
+from quantgui.checkpoint.architectures._keys import Keys
+from quantgui.types import ModelConfig, UserError
+
+MAX_TENSORS = 500_000
+"""More tensors than any real model has; a config that asks for more is nonsense and must not fill the memory."""
+
+
+@cache
+def families() -> dict[str, Family]:
+    """Every family by `model_type`."""
+    modules = [name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")]
+    found = [importlib.import_module(f"{__name__}.{name}").FAMILY for name in sorted(modules)]
+    return {model_type: family for family in found for model_type in family.model_types}
+
+
+def is_supported(config: ModelConfig) -> bool:
+    """Whether this architecture's tensors are known here; the config may still turn out incomplete."""
+    return config.model_type in families()
+
+
+def tensor_shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Name and shape of every weight, as the Hugging Face checkpoint of this config stores them before quantization.
+
+    Left out: rotary and mask buffers of old checkpoints, a tied head, multi-token-prediction layers, vision towers.
+    Raises UserError for an unknown architecture and for missing or impossible values.
+    """
+    result = []
+    for entry in _family(config).tensors(Keys(config)):
+        result.append(entry)
+        if len(result) > MAX_TENSORS:
+            raise UserError(f"This config describes more than {MAX_TENSORS:,} tensors.", hint="Check its layer counts.")
+    return tuple(result)
+
+
+def attention_layers(config: ModelConfig) -> tuple[AttentionLayer, ...] | None:
+    """What each layer keeps per token between steps; None where the architecture is not known well enough.
+
+    An encoder keeps nothing: (). Raises UserError for missing or impossible values.
+    """
+    family = families().get(config.model_type)
+    return None if family is None else family.attention(Keys(config))
+
+
+def _family(config: ModelConfig) -> Family:
+    if config.model_type in families():
+        return families()[config.model_type]
+    kind = f"“{config.model_type}”" if config.model_type else "without a model_type"
+    raise UserError(
+        f"The architecture {kind} cannot be derived from its config yet.",
+        hint="Open the model's folder or its .safetensors files instead: their headers list every tensor.",
+    )

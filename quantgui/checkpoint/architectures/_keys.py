@@ -1,0 +1,127 @@
+"""Checked reading of a config's values: missing, negative and absurd ones end in one clear sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from quantgui.types import ModelConfig, UserError
+
+MAX_SIZE = 2**31
+"""No width, count or vocabulary of a real model is larger."""
+
+_NORMALISED: Mapping[str, str] = {
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "num_key_value_heads": "num_kv_heads",
+    "head_dim": "head_dim",
+    "intermediate_size": "intermediate_size",
+    "vocab_size": "vocab_size",
+}
+"""config.json's usual key -> field of ModelConfig, for configs that did not come from a config.json (GGUF)."""
+
+
+class Keys:
+    """The values of one config, under the names config.json uses, with the older names as alternatives."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.model_type = config.model_type
+        self.architecture = config.architecture
+        self._config = config
+        text = config.raw.get("text_config")
+        self._raw: Mapping[str, Any] = {**config.raw, **text} if isinstance(text, Mapping) else config.raw
+        self._is_config_json = "model_type" in self._raw or "architectures" in self._raw
+
+    def value(self, *names: str) -> Any:
+        """The first of `names` that is stated and not null, else None."""
+        for name in names:
+            if self._raw.get(name) is not None:
+                return self._raw[name]
+        if self._is_config_json:
+            return None
+        return next((getattr(self._config, _NORMALISED[name]) for name in names if name in _NORMALISED), None)
+
+    def optional(self, *names: str) -> int | None:
+        """A positive whole number, or None where not stated. Raises UserError for anything else."""
+        value = self.value(*names)
+        return None if value is None else self._checked(names[0], value, minimum=1)
+
+    def size(self, *names: str, default: int | None = None) -> int:
+        """As `optional`, with a default; without one a missing value raises UserError."""
+        value = self.optional(*names)
+        if value is None and default is None:
+            raise UserError(
+                f"The config does not state {names[0]}, without which its size is unknown.",
+                hint="Use the model's complete config.json.",
+            )
+        return default if value is None else value  # type: ignore[return-value]
+
+    def count(self, name: str, default: int = 0) -> int:
+        """A whole number that may be zero."""
+        value = self.value(name)
+        return default if value is None else self._checked(name, value, minimum=0)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A yes or no. Raises UserError for anything else."""
+        value = self.value(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise UserError(f"The config's {name} is {value!r}, but must be true or false.")
+        return value
+
+    def sequence(self, name: str) -> Sequence[Any] | None:
+        """A list, None where not stated. Raises UserError for anything else."""
+        value = self.value(name)
+        if value is not None and not isinstance(value, list | tuple):
+            raise UserError(f"The config's {name} is {value!r}, but must be a list.")
+        return value
+
+    @property
+    def layers(self) -> int:
+        """Number of transformer blocks."""
+        return self.size("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+
+    @property
+    def hidden(self) -> int:
+        """Width of the residual stream."""
+        return self.size("hidden_size", "n_embd", "d_model")
+
+    @property
+    def heads(self) -> int:
+        """Query heads."""
+        return self.size("num_attention_heads", "n_head", "num_heads")
+
+    @property
+    def kv_heads(self) -> int:
+        """Key and value heads; as many as query heads where not stated. Must divide the query heads."""
+        kv_heads = self.size("num_key_value_heads", "num_kv_heads", "n_head_kv", default=self.heads)
+        if self.heads % kv_heads:
+            raise UserError(f"The config states {self.heads} attention heads, which {kv_heads} KV heads do not divide.")
+        return kv_heads
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the embedding."""
+        return self.size("vocab_size")
+
+    def head_dim(self, default: int | None = None) -> int:
+        """Width of one head: stated, else `default`, else hidden size / heads, which must divide."""
+        stated = self.optional("head_dim") or default
+        if stated:
+            return stated
+        if self.hidden % self.heads:
+            raise UserError(f"The config's hidden size {self.hidden} is not divisible by its {self.heads} heads.")
+        return self.hidden // self.heads
+
+    def tied(self, default: bool) -> bool:
+        """Whether the output head is the embedding; `default` is what the architecture does when nothing is said."""
+        return self.flag("tie_word_embeddings", default)
+
+    def _checked(self, name: str, value: Any, minimum: int) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_SIZE:
+            raise UserError(f"The config's {name} is {value!r}, which is not a possible size.")
+        return value

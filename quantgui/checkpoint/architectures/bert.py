@@ -1,0 +1,51 @@
+"""BERT-type encoders, as sentence embedding models store them (BertModel) and with the masked-language-model head."""
+
+from __future__ import annotations
+
+from quantgui.checkpoint.architectures._blocks import linear, norm
+from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
+from quantgui.checkpoint.architectures._keys import Keys
+from quantgui.types import UserError
+
+BARE = ("", "BertModel")
+
+
+def tensors(keys: Keys) -> Shapes:
+    """Weights of the checkpoint. Raises UserError for heads other than masked language modelling."""
+    if keys.architecture in BARE:
+        yield from _encoder("", keys)
+        yield from linear("pooler.dense", keys.hidden, keys.hidden, bias=True)
+    elif keys.architecture == "BertForMaskedLM":
+        yield from _encoder("bert.", keys)
+        yield "cls.predictions.bias", (keys.vocab,)
+        yield from linear("cls.predictions.transform.dense", keys.hidden, keys.hidden, bias=True)
+        yield from norm("cls.predictions.transform.LayerNorm", keys.hidden, bias=True)
+    else:
+        raise UserError(
+            f"The head of {keys.architecture} cannot be derived from its config.", hint="Open its folder instead."
+        )
+
+
+def _encoder(root: str, keys: Keys) -> Shapes:
+    hidden, inner = keys.hidden, keys.size("intermediate_size")
+    yield f"{root}embeddings.word_embeddings.weight", (keys.vocab, hidden)
+    yield f"{root}embeddings.position_embeddings.weight", (keys.size("max_position_embeddings"), hidden)
+    yield f"{root}embeddings.token_type_embeddings.weight", (keys.size("type_vocab_size", default=2), hidden)
+    yield from norm(f"{root}embeddings.LayerNorm", hidden, bias=True)
+    for index in range(keys.layers):
+        prefix = f"{root}encoder.layer.{index}"
+        for part in ("query", "key", "value"):
+            yield from linear(f"{prefix}.attention.self.{part}", hidden, hidden, bias=True)
+        yield from linear(f"{prefix}.attention.output.dense", hidden, hidden, bias=True)
+        yield from norm(f"{prefix}.attention.output.LayerNorm", hidden, bias=True)
+        yield from linear(f"{prefix}.intermediate.dense", inner, hidden, bias=True)
+        yield from linear(f"{prefix}.output.dense", hidden, inner, bias=True)
+        yield from norm(f"{prefix}.output.LayerNorm", hidden, bias=True)
+
+
+def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
+    """Nothing: an encoder reads its whole input at once and keeps no cache."""
+    return ()
+
+
+FAMILY = Family(("bert",), tensors, kept)
