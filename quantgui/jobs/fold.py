@@ -1,0 +1,180 @@
+"""`fold(state, event, now)`: what is known of a run, as an immutable snapshot that grows by one event at a time.
+
+Window and command line show nothing but these snapshots. `now` is any clock in seconds that does not run backwards
+(`time.monotonic`), so a recorded stream of events folds to the same states whenever it is replayed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from quantgui.jobs.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    MemorySample,
+    Progress,
+    Stage,
+    Started,
+    TensorDone,
+)
+from quantgui.jobs.job import Job
+from quantgui.jobs.report_log import ReportLog
+
+MAX_LOG = 500
+MAX_TRACE = 1024
+_RATE_SECONDS = 4.0  # time constant of the throughput's exponential smoothing
+_RATE_STEP = 0.25  # shortest interval that is worth a rate
+
+
+class RunStatus(StrEnum):
+    """Where a run stands; everything but RUNNING is final."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPoint:
+    """Memory of the child `seconds` after the start; bytes."""
+
+    seconds: float
+    rss_bytes: int
+    anonymous_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One run at one moment. Times are seconds since its start, sizes are bytes; None means not known yet."""
+
+    job: Job
+    started_at: float  # on the clock that `now` comes from
+    status: RunStatus = RunStatus.RUNNING
+    stage: str = "Starting"
+    stage_detail: str = ""
+    tensor: str = ""  # the one at work
+    total_bytes: int | None = None
+    total_tensors: int | None = None
+    done_bytes: int = 0
+    bytes_per_second: float | None = None
+    elapsed: float = 0.0
+    last_message: float = 0.0
+    memory: MemorySample | None = None
+    peak_anonymous_bytes: int | None = None
+    memory_trace: tuple[MemoryPoint, ...] = ()
+    reports: ReportLog = field(default_factory=ReportLog)
+    log: tuple[Log, ...] = ()
+    warnings: tuple[str, ...] = ()
+    outcome: Finished | Failed | Cancelled | None = None
+    rate_mark: tuple[float, int] = (0.0, 0)  # seconds and bytes where the throughput was last measured
+
+    @property
+    def fraction(self) -> float | None:
+        """Done part of the source bytes between 0 and 1."""
+        return min(1.0, self.done_bytes / self.total_bytes) if self.total_bytes else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the present throughput."""
+        if not self.total_bytes or not self.bytes_per_second or self.status is not RunStatus.RUNNING:
+            return None
+        return max(0, self.total_bytes - self.done_bytes) / self.bytes_per_second
+
+    def silent_seconds(self, now: float) -> float:
+        """Seconds since the child's last message, 0 after the end."""
+        return max(0.0, now - self.started_at - self.last_message) if self.status is RunStatus.RUNNING else 0.0
+
+
+def fold(state: RunState, event: Event, now: float) -> RunState:
+    """The state after `event`. Never raises; after the terminal event nothing changes any more."""
+    if state.outcome is not None:
+        return state
+    elapsed = max(state.elapsed, now - state.started_at)
+    state = replace(state, elapsed=elapsed, last_message=elapsed)
+    match event:
+        case Progress():
+            return _progress(state, event)
+        case TensorDone():
+            return replace(state, reports=state.reports.add(event.report))
+        case MemorySample():
+            return _memory(state, event)
+        case Started():
+            warnings = state.warnings + event.warnings
+            total = max(0, event.total_bytes)
+            mark = (elapsed, state.done_bytes)
+            return replace(
+                state, total_bytes=total, total_tensors=event.total_tensors, warnings=warnings, rate_mark=mark
+            )
+        case Stage():
+            return replace(state, stage=event.title, stage_detail=event.detail, tensor="")
+        case Log():
+            return _log(state, event)
+        case Finished():
+            return _finished(state, event)
+        case Failed():
+            return replace(state, status=RunStatus.FAILED, outcome=event)
+        case Cancelled():
+            return replace(state, status=RunStatus.CANCELLED, outcome=event)
+
+
+def fold_all(state: RunState, events: Iterable[Event], now: float) -> RunState:
+    """The state after a batch of events that arrived together."""
+    for event in events:
+        state = fold(state, event, now)
+    return state
+
+
+def _progress(state: RunState, event: Progress) -> RunState:
+    done = max(state.done_bytes, event.done_bytes)
+    if state.total_bytes is not None:
+        done = min(done, max(state.total_bytes, state.done_bytes))
+    state = replace(state, done_bytes=done, tensor=event.tensor)
+    since, before = state.rate_mark
+    interval = state.elapsed - since
+    if interval < _RATE_STEP:
+        return state
+    rate = (done - before) / interval
+    if state.bytes_per_second is not None:
+        weight = 1 - math.exp(-interval / _RATE_SECONDS)
+        rate = weight * rate + (1 - weight) * state.bytes_per_second
+    return replace(state, bytes_per_second=rate, rate_mark=(state.elapsed, done))
+
+
+def _memory(state: RunState, sample: MemorySample) -> RunState:
+    trace = (*state.memory_trace, MemoryPoint(state.elapsed, sample.rss_bytes, sample.anonymous_bytes))
+    if len(trace) > MAX_TRACE:
+        trace = tuple(_higher(*pair) for pair in zip(trace[::2], trace[1::2], strict=False))
+    peaks = [n for n in (state.peak_anonymous_bytes, sample.anonymous_bytes) if n is not None]
+    return replace(state, memory=sample, memory_trace=trace, peak_anonymous_bytes=max(peaks, default=None))
+
+
+def _higher(first: MemoryPoint, second: MemoryPoint) -> MemoryPoint:
+    """One point for two: the peak survives when a long run's trace is thinned out."""
+    anonymous = [n for n in (first.anonymous_bytes, second.anonymous_bytes) if n is not None]
+    return MemoryPoint(second.seconds, max(first.rss_bytes, second.rss_bytes), max(anonymous, default=None))
+
+
+def _log(state: RunState, event: Log) -> RunState:
+    warnings = (*state.warnings, event.text)[:MAX_LOG] if event.level == "warning" else state.warnings
+    return replace(state, log=(*state.log, event)[-MAX_LOG:], warnings=warnings)
+
+
+def _finished(state: RunState, event: Finished) -> RunState:
+    done = state.done_bytes if state.total_bytes is None else max(state.done_bytes, state.total_bytes)
+    result = event.quantized
+    peaks = [n for n in (state.peak_anonymous_bytes, result and result.peak_anonymous_bytes) if n is not None]
+    return replace(
+        state,
+        status=RunStatus.FINISHED,
+        outcome=event,
+        done_bytes=done,
+        tensor="",
+        peak_anonymous_bytes=max(peaks, default=None),
+    )
