@@ -1,0 +1,71 @@
+"""What every page has in the same place: a title that says what was found, one line below, the primary action."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from quantgui.gui.widgets.error_panel import ErrorPanel
+from quantgui.gui.widgets.text import muted, title
+from quantgui.types import UserError
+
+
+class PageFrame(QWidget):
+    """Put content into `body` and buttons into `actions` (the primary one last, so that it stands at the right)."""
+
+    def __init__(self, text: str, subtitle: str = "", *, scrolls: bool = False, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 18, 24, 20)
+        layout.setSpacing(14)
+        self._title = title(text)
+        self._subtitle = muted(subtitle)
+        self._subtitle.setVisible(bool(subtitle))
+        words = QVBoxLayout()
+        words.setSpacing(3)
+        words.addWidget(self._title)
+        words.addWidget(self._subtitle)
+        top = QHBoxLayout()
+        top.setSpacing(16)
+        top.addLayout(words, 1)
+        self.actions = QHBoxLayout()
+        self.actions.setSpacing(8)
+        top.addLayout(self.actions)
+        top.setAlignment(self.actions, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(top)
+        self._errors = QVBoxLayout()
+        layout.addLayout(self._errors)
+        self._error: ErrorPanel | None = None
+        self.body = QVBoxLayout()
+        self.body.setSpacing(14)
+        if scrolls:
+            layout.addWidget(self._scroller(), 1)
+        else:
+            layout.addLayout(self.body, 1)
+
+    def set_title(self, text: str, subtitle: str = "") -> None:
+        """Say what was found; an empty subtitle takes no room."""
+        self._title.setText(text)
+        self._subtitle.setText(subtitle)
+        self._subtitle.setVisible(bool(subtitle))
+
+    def show_error(self, error: UserError | None) -> None:
+        """Show what went wrong below the title, or nothing for None."""
+        if self._error is not None:
+            self._error.deleteLater()
+            self._error = None
+        if error is not None:
+            self._error = ErrorPanel(error)
+            self._errors.addWidget(self._error)
+
+    def _scroller(self) -> QScrollArea:
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QWidget()
+        inner.setProperty("role", "plain")
+        inner.setLayout(self.body)
+        self.body.setContentsMargins(0, 0, 8, 0)
+        area.setWidget(inner)
+        return area
