@@ -1,0 +1,106 @@
+"""What a run found, in a sentence and a handful of key figures. The window and the HTML report say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from statistics import median
+
+from quantgui import units
+from quantgui.jobs.events import QuantizeResult, VerificationStatus
+from quantgui.quant.registry import build
+from quantgui.schemes.recipe import Recipe
+from quantgui.schemes.scheme import Granularity, Scheme
+from quantgui.types import TensorReport, UserError
+
+VERIFICATION_WORDS = {
+    VerificationStatus.VERIFIED: "Verified",
+    VerificationStatus.FAILED: "Verification failed",
+    VerificationStatus.NOT_VERIFIED: "Not verified",
+}
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number worth reading first: its name, the number with its unit, and a line of context."""
+
+    title: str
+    value: str
+    note: str = ""
+
+
+def describe_scheme(scheme: Scheme) -> str:
+    """The scheme in words: "INT4 in groups of 128", "INT8 per output channel, asymmetric"."""
+    if scheme.number == "cast":
+        return scheme.id
+    places = {Granularity.TENSOR: "per tensor", Granularity.CHANNEL: "per output channel"}
+    place = places.get(scheme.granularity, f"in groups of {scheme.group_size}")
+    return f"{scheme.id} {place}" + ("" if scheme.symmetric else ", asymmetric")
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """The base in words, and the number of exceptions: "INT4 in groups of 128, 2 exceptions"."""
+    try:
+        base = describe_scheme(build(recipe.base))
+    except UserError:  # a run of a newer version may name a precision that this one does not know
+        base = recipe.base.id
+    count = len(recipe.rules)
+    return base if not count else f"{base}, {count} {'exception' if count == 1 else 'exceptions'}"
+
+
+def headline(result: QuantizeResult) -> str:
+    """The report's title: what the run did to the size, or that its result cannot be trusted."""
+    what = describe_recipe(result.job.recipe)
+    if result.verification.status is VerificationStatus.FAILED:
+        return f"{what}: the result does not load as it should"
+    before, after = units.file_size(result.bytes_before), units.file_size(result.bytes_after)
+    return f"{what}: {after} instead of {before}"
+
+
+def model_name(result: QuantizeResult) -> str:
+    """The last part of the source's path."""
+    return PurePath(result.job.source.replace("\\", "/")).name or result.job.source
+
+
+def worst(reports: Iterable[TensorReport], count: int) -> list[TensorReport]:
+    """The `count` quantized tensors with the lowest SQNR, the lowest first."""
+    return sorted(measured(reports), key=_sqnr)[:count]
+
+
+def measured(reports: Iterable[TensorReport]) -> list[TensorReport]:
+    """The tensors with a finite error: neither kept nor exact."""
+    return [r for r in reports if r.scheme_id is not None and r.error is not None and r.error.sqnr_db is not None]
+
+
+def key_figures(result: QuantizeResult, reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
+    """Size, bits per weight, error, verification and effort of a finished run."""
+    saved = 1 - result.bytes_after / result.bytes_before if result.bytes_before else 0.0
+    change = f"{units.percent(abs(saved))} {'smaller' if saved >= 0 else 'larger'} than before"
+    peak = result.peak_anonymous_bytes
+    return (
+        KeyFigure("Tensor data", units.file_size(result.bytes_after), change),
+        KeyFigure(
+            "Bits per weight", f"{result.bits_per_weight:.2f}", f"{units.parameters(result.parameters)} parameters"
+        ),
+        *_error_figures(reports),
+        KeyFigure("Checked by reloading", VERIFICATION_WORDS[result.verification.status], result.verification.library),
+        KeyFigure("Time", units.duration(result.seconds), f"peak {units.memory(peak)} of memory" if peak else ""),
+    )
+
+
+def _error_figures(reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
+    errors = sorted(measured(reports), key=_sqnr)
+    if not errors:
+        return ()
+    middle = median(_sqnr(report) for report in errors)
+    return (
+        KeyFigure("Median SQNR", units.decibels(middle), f"{len(errors)} of {len(reports)} tensors quantized"),
+        KeyFigure("Worst SQNR", units.decibels(_sqnr(errors[0])), errors[0].short_name),
+    )
+
+
+def _sqnr(report: TensorReport) -> float:
+    assert report.error is not None
+    assert report.error.sqnr_db is not None
+    return report.error.sqnr_db
