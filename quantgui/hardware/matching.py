@@ -6,11 +6,8 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-_NOISE = frozenset(
-    """
-    nvidia geforce quadro tesla amd radeon instinct intel corporation graphics gpu generation edition tm r hbm3 hbm3e
-    """.split()
-)
+_VENDOR_WORDS = ("nvidia", "geforce", "quadro", "tesla", "amd", "radeon", "instinct", "intel", "corporation")
+_NOISE = frozenset((*_VENDOR_WORDS, "graphics", "gpu", "generation", "edition", "tm", "r", "hbm3", "hbm3e"))
 _SYNONYMS = {"laptop": "mobile", "sxm2": "sxm", "sxm4": "sxm", "sxm5": "sxm", "sxm6": "sxm"}
 
 

@@ -1,0 +1,78 @@
+"""Every precision on one hardware target: weights, KV cache, verdict. Pure, and fast enough to follow a slider.
+
+Activations and the runtime's own overhead are not estimated yet and stay None. What depends on the model alone is
+remembered per checkpoint, so a change of context, batch or hardware costs one short pass over the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.kv_cache import KvCache, kv_cache
+from quantgui.fit.settings import FitSettings
+from quantgui.fit.verdict import Need, explain
+from quantgui.fit.weights import WeightBytes, per_checkpoint, recipe_weights, weights_per_row
+from quantgui.schemes.recipe import Recipe
+from quantgui.types import (
+    Checkpoint,
+    HardwareTarget,
+    MemoryEstimate,
+    MemoryKind,
+    MemoryPart,
+    Provenance,
+)
+
+
+def estimate_all(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
+) -> tuple[MemoryEstimate, ...]:
+    """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is."""
+    settings = settings or FitSettings()
+    needs = _needs(checkpoint, weights_per_row(checkpoint), settings)
+    budget = budget_of(hardware)
+    return tuple(_estimate(checkpoint, need, needs, budget, settings) for need in needs)
+
+
+def estimate_recipe(
+    checkpoint: Checkpoint, recipe: Recipe, hardware: HardwareTarget, settings: FitSettings | None = None
+) -> MemoryEstimate:
+    """The estimate of one recipe, with the plain rows as alternatives. Raises UserError for unknown schemes."""
+    settings = settings or FitSettings()
+    (need,) = _needs(checkpoint, (recipe_weights(checkpoint, recipe),), settings)
+    others = _needs(checkpoint, weights_per_row(checkpoint), settings)
+    return _estimate(checkpoint, need, others, budget_of(hardware), settings)
+
+
+@per_checkpoint
+def _cache_of(checkpoint: Checkpoint) -> tuple[KvCache | None, str]:
+    return kv_cache(checkpoint.config)
+
+
+def _needs(checkpoint: Checkpoint, weights: Sequence[WeightBytes], settings: FitSettings) -> list[Need]:
+    cache, _ = _cache_of(checkpoint)
+    kv_bytes = None if cache is None else cache.nbytes(settings)
+    return [Need(row, kv_bytes, cache) for row in weights]
+
+
+def _estimate(
+    checkpoint: Checkpoint, need: Need, others: Sequence[Need], budget: Budget, settings: FitSettings
+) -> MemoryEstimate:
+    verdict, reason = explain(need, others, budget, settings)
+    parts = (
+        MemoryPart(MemoryKind.WEIGHTS, need.weights.nbytes, Provenance.DERIVED, need.weights.note),
+        MemoryPart(MemoryKind.KV_CACHE, need.kv_bytes, Provenance.DERIVED, _cache_note(checkpoint, settings)),
+        MemoryPart(MemoryKind.COMPUTE, None, Provenance.ESTIMATED, "Not estimated yet."),
+        MemoryPart(MemoryKind.OVERHEAD, None, Provenance.ESTIMATED, "Not estimated yet."),
+    )
+    return MemoryEstimate(
+        need.weights.scheme_id, need.weights.bits_per_weight, parts, need.weights.file_bytes, verdict, reason
+    )
+
+
+def _cache_note(checkpoint: Checkpoint, settings: FitSettings) -> str:
+    note = _cache_of(checkpoint)[1]
+    trained = checkpoint.config.context_length if checkpoint.config else None
+    if trained is not None and settings.context > trained:
+        note = f"{note} The model was made for {trained:,} tokens.".strip()
+    return note

@@ -1,0 +1,46 @@
+"""How the model will be used: what the estimate depends on besides the model and the hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quantgui.types import UserError
+
+MAX_CONTEXT = 100_000_000
+MAX_BATCH = 65_536
+
+KV_TYPES: Mapping[str, tuple[int, int]] = {
+    "f32": (1, 4),
+    "f16": (1, 2),
+    "bf16": (1, 2),
+    "fp8": (1, 1),
+    "q8_0": (32, 34),
+    "q5_1": (32, 24),
+    "q5_0": (32, 22),
+    "q4_1": (32, 20),
+    "q4_0": (32, 18),
+}
+"""Types of the KV cache: elements of a block and its bytes. The q-types are llama.cpp's, with a scale per 32 elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """Tokens per sequence, sequences at once, and the type of the KV cache. Raises UserError for impossible values."""
+
+    context: int = 8192
+    batch: int = 1
+    kv_dtype: str = "f16"
+
+    def __post_init__(self) -> None:
+        _check_count("context", self.context, MAX_CONTEXT, "tokens")
+        _check_count("batch", self.batch, MAX_BATCH, "sequences")
+        if self.kv_dtype not in KV_TYPES:
+            raise UserError(
+                f"There is no KV cache type “{self.kv_dtype}”.", hint=f"Choose one of {', '.join(KV_TYPES)}."
+            )
+
+
+def _check_count(name: str, value: object, maximum: int, unit: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= maximum:
+        raise UserError(f"A {name} of {value} is not possible.", hint=f"Give 1 to {maximum:,} {unit}.")

@@ -1,0 +1,123 @@
+"""Bytes of the weights under every precision, from the recipe that would be run and the only size formula there is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
+
+from quantgui.checkpoint.architectures import tensor_shapes
+from quantgui.formats.plain import FLOAT_DTYPES
+from quantgui.formats.planning import planned_file_bytes
+from quantgui.quant.assignment import assign
+from quantgui.quant.registry import rows
+from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.recipe import Recipe, SchemeSpec
+from quantgui.types import Checkpoint, SourceKind, UserError
+
+STORED = "stored"
+"""Scheme id of an already quantized checkpoint as it is."""
+_CACHED_CHECKPOINTS = 4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightBytes:
+    """The weights under one precision."""
+
+    scheme_id: str
+    nbytes: int
+    file_bytes: int | None
+    parameters: int | None
+    note: str = ""
+
+    @property
+    def bits_per_weight(self) -> float:
+        """8 * bytes / parameters; 0 where the number of parameters is not known."""
+        return 8 * self.nbytes / self.parameters if self.parameters else 0.0
+
+
+def per_checkpoint(function: Callable[[Checkpoint], T]) -> Callable[[Checkpoint], T]:
+    """Remembers the results for the last few checkpoints, by identity: hashing a model's tensors would take longer."""
+    remembered: dict[int, tuple[Checkpoint, T]] = {}
+
+    @wraps(function)
+    def cached(checkpoint: Checkpoint) -> T:
+        if id(checkpoint) not in remembered:
+            if len(remembered) >= _CACHED_CHECKPOINTS:
+                remembered.pop(next(iter(remembered)))
+            remembered[id(checkpoint)] = (checkpoint, function(checkpoint))  # holding it keeps its id from being reused
+        return remembered[id(checkpoint)][1]
+
+    return cached
+
+
+@per_checkpoint
+def parameters(checkpoint: Checkpoint) -> int | None:
+    """Number of weights before any packing; None where neither headers nor config tell."""
+    if not is_quantized(checkpoint) or checkpoint.kind is SourceKind.GGUF:
+        return checkpoint.parameters  # GGUF headers state logical shapes
+    if checkpoint.config is None:
+        return None
+    try:
+        shapes = tensor_shapes(checkpoint.config)
+    except UserError:
+        return None
+    total = 0
+    for _, shape in shapes:
+        size = 1
+        for length in shape:
+            size *= length
+        total += size
+    return total
+
+
+@per_checkpoint
+def is_quantized(checkpoint: Checkpoint) -> bool:
+    """Whether most bytes of the checkpoint are packed or quantized already, so that no further precision applies."""
+    if checkpoint.config is not None and checkpoint.config.quantization:
+        return True
+    floats = sum(t.nbytes for t in checkpoint.tensors if t.dtype in FLOAT_DTYPES)
+    return 2 * floats < checkpoint.nbytes
+
+
+@per_checkpoint
+def weights_per_row(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
+    """The weights under every row of the registry; of an already quantized checkpoint its own bytes alone."""
+    if is_quantized(checkpoint):
+        return (_stored(checkpoint),)
+    return tuple(recipe_weights(checkpoint, Recipe(SchemeSpec(row.id))) for row in rows())
+
+
+def recipe_weights(checkpoint: Checkpoint, recipe: Recipe) -> WeightBytes:
+    """The weights under one recipe. Raises UserError for unknown schemes and ValueError for a broken pattern."""
+    assignments = assign(checkpoint, recipe)
+    return WeightBytes(
+        scheme_id=recipe.base.id,
+        nbytes=sum(a.nbytes for a in assignments),
+        file_bytes=planned_file_bytes(assignments),
+        parameters=parameters(checkpoint),
+        note=_kept_note(assignments),
+    )
+
+
+def _stored(checkpoint: Checkpoint) -> WeightBytes:
+    method = checkpoint.config.quantization if checkpoint.config else None
+    note = f"Already quantized ({method or checkpoint.dtype}); these are its own bytes."
+    return WeightBytes(STORED, checkpoint.nbytes, None, parameters(checkpoint), note)
+
+
+def _kept_note(assignments: tuple[Assignment, ...]) -> str:
+    """Says so where more than half of the weights stay as they are: a precision that hardly changes the size."""
+    kept: Counter[str] = Counter()
+    total = 0
+    for assignment in assignments:
+        total += assignment.tensor.numel
+        if assignment.scheme is None:
+            kept[assignment.why] += assignment.tensor.numel
+    if 2 * sum(kept.values()) <= total:
+        return ""
+    return f"{100 * sum(kept.values()) / total:.0f} % of the weights stay as they are. {kept.most_common(1)[0][0]}"
