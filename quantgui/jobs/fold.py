@@ -1,12 +1,13 @@
 """`fold(state, event, now)`: what is known of a run, as an immutable snapshot that grows by one event at a time.
 
-Window and command line show nothing but these snapshots. `now` is any clock in seconds that does not run backwards
-(`time.monotonic`), so a recorded stream of events folds to the same states whenever it is replayed.
+Window and command line show nothing but these snapshots. With `now` given, a recorded stream of events folds to the
+same states whenever it is replayed; without it the monotonic clock is read.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -25,6 +26,8 @@ from quantgui.jobs.events import (
 )
 from quantgui.jobs.job import Job
 from quantgui.jobs.report_log import ReportLog
+from quantgui.jobs.run_record import RunRecord
+from quantgui.types import TensorReport
 
 MAX_LOG = 500
 MAX_TRACE = 1024
@@ -55,7 +58,7 @@ class RunState:
     """One run at one moment. Times are seconds since its start, sizes are bytes; None means not known yet."""
 
     job: Job
-    started_at: float  # on the clock that `now` comes from
+    started_at: float = field(default_factory=time.monotonic)  # on the clock that `now` comes from
     status: RunStatus = RunStatus.RUNNING
     stage: str = "Starting"
     stage_detail: str = ""
@@ -92,11 +95,11 @@ class RunState:
         return max(0.0, now - self.started_at - self.last_message) if self.status is RunStatus.RUNNING else 0.0
 
 
-def fold(state: RunState, event: Event, now: float) -> RunState:
+def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
     """The state after `event`. Never raises; after the terminal event nothing changes any more."""
     if state.outcome is not None:
         return state
-    elapsed = max(state.elapsed, now - state.started_at)
+    elapsed = max(state.elapsed, (time.monotonic() if now is None else now) - state.started_at)
     state = replace(state, elapsed=elapsed, last_message=elapsed)
     match event:
         case Progress():
@@ -124,11 +127,26 @@ def fold(state: RunState, event: Event, now: float) -> RunState:
             return replace(state, status=RunStatus.CANCELLED, outcome=event)
 
 
-def fold_all(state: RunState, events: Iterable[Event], now: float) -> RunState:
+def fold_all(state: RunState, events: Iterable[Event], now: float | None = None) -> RunState:
     """The state after a batch of events that arrived together."""
     for event in events:
         state = fold(state, event, now)
     return state
+
+
+def state_of_run(record: RunRecord, reports: Iterable[TensorReport]) -> RunState:
+    """A run that was read from the disk, as it was when it ended; how its memory went over time is not kept."""
+    result = record.result
+    state = RunState(
+        job=result.job,
+        started_at=0.0,
+        stage="Finished",
+        total_bytes=result.bytes_before,
+        warnings=result.warnings,
+        reports=ReportLog(tuple(reports)),
+    )
+    state = fold(state, Finished(quantized=result), result.seconds)
+    return replace(state, total_tensors=len(state.reports))
 
 
 def _progress(state: RunState, event: Progress) -> RunState:

@@ -52,10 +52,14 @@ class ReadJob:
 
 @dataclass(frozen=True)
 class VerifyJob:
-    """Reload `output` with the library that users load it with, and compare it with our own dequantized weights."""
+    """Reload `output`, which was made from `source` by `recipe`, with the library that users load it with.
+
+    The reloaded weights are compared with our own dequantized ones.
+    """
 
     output: str
     source: str
+    recipe: Recipe
     id: str = field(default_factory=new_job_id)
 
 

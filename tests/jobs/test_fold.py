@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.jobs.events import (
@@ -15,7 +15,7 @@ from quantgui.jobs.events import (
     Started,
     TensorDone,
 )
-from quantgui.jobs.fold import MAX_LOG, MAX_TRACE, RunState, RunStatus, fold, fold_all
+from quantgui.jobs.fold import MAX_LOG, MAX_TRACE, RunState, RunStatus, fold, fold_all, state_of_run
 from tests.jobs import samples
 
 sizes = st.integers(-10, 2**62)
@@ -36,6 +36,7 @@ def fresh() -> RunState:
     return RunState(samples.job(), started_at=0.0)
 
 
+@settings(deadline=None)
 @given(timed)
 def test_any_order_of_events_folds_and_progress_never_goes_back(tape: list[tuple[Event, float]]) -> None:
     state = fresh()
@@ -53,6 +54,7 @@ def test_any_order_of_events_folds_and_progress_never_goes_back(tape: list[tuple
         state = following
 
 
+@settings(deadline=None)
 @given(timed, terminals, timed)
 def test_the_first_end_is_the_only_one(
     before: list[tuple[Event, float]], end: Event, after: list[tuple[Event, float]]
@@ -90,3 +92,11 @@ def test_log_and_memory_trace_are_bounded_and_keep_the_peak() -> None:
     assert max(point.rss_bytes for point in state.memory_trace) == 10**9
     assert len(state.log) == MAX_LOG
     assert state.log[-1].text == str(3 * MAX_TRACE - 1)
+
+
+def test_a_run_from_the_disk_is_shown_as_it_ended() -> None:
+    record = samples.record()
+    state = state_of_run(record, [samples.report("a"), samples.report("b")])
+    assert state.outcome == Finished(quantized=record.result)
+    assert (state.fraction, list(state.reports), state.elapsed) == (1.0, ["a", "b"], record.result.seconds)
+    assert state.peak_anonymous_bytes == record.result.peak_anonymous_bytes
