@@ -10,7 +10,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from quantgui.fit.estimate import FitSettings, estimate_all
+from quantgui.fit.estimate import estimate_all
+from quantgui.fit.settings import FitSettings
 from quantgui.gui import formatting
 from quantgui.gui.background import Background
 from quantgui.gui.history import History
@@ -19,7 +20,7 @@ from quantgui.gui.model_opener import ModelOpener
 from quantgui.gui.run_control import RunControl
 from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
 from quantgui.hardware.probe import this_machine
-from quantgui.jobs.fold import RunState
+from quantgui.jobs.fold import RunState, state_of_run
 from quantgui.jobs.job import InspectJob, QuantizeJob
 from quantgui.jobs.run_record import read_run
 from quantgui.schemes.recipe import Recipe, SchemeSpec
@@ -257,7 +258,7 @@ class AppState(QObject):
     def load_run(self, folder: str) -> None:
         """Show a finished run again. What cannot be read becomes a message."""
         try:
-            self._run.show(read_run(Path(folder)))
+            self._run.show(state_of_run(*read_run(Path(folder))))
         except UserError as error:
             self.message.emit(error)
         except RuntimeError:

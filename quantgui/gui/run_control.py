@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 
 from quantgui.gui.job_thread import JobThread
 from quantgui.jobs.events import Event
-from quantgui.jobs.fold import RunState, fold
+from quantgui.jobs.fold import RunState, fold_all
 from quantgui.jobs.job import Job
 
 
@@ -56,9 +56,8 @@ class RunControl(QObject):
             self._thread.wait()
 
     def _fold(self, events: list[Event]) -> None:
-        for event in events:
-            assert self.state is not None
-            self.state = fold(self.state, event)
+        assert self.state is not None
+        self.state = fold_all(self.state, events)
         self.changed.emit()
 
     def _end(self) -> None:

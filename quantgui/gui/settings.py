@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from quantgui.fit.estimate import FitSettings
+from quantgui.fit.settings import FitSettings
 from quantgui.jobs.codec import from_json, to_json
 from quantgui.schemes.recipe import Recipe
 from quantgui.types import HardwareTarget

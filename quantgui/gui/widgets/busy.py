@@ -41,7 +41,9 @@ class Busy(QWidget):
         """Draw three quarters of a circle."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(theme.current().color("accent"), 2.2, cap=Qt.PenCapStyle.RoundCap))
+        pen = QPen(theme.current().color("accent"), 2.2)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(pen)
         painter.drawArc(QRectF(3, 3, 12, 12), -self._angle * 16, 270 * 16)
 
     def _turn(self) -> None:

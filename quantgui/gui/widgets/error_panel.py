@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from quantgui.gui import diagnostics, icons, theme
+from quantgui.gui import diagnostics
 from quantgui.gui.widgets.buttons import icon_button, link
+from quantgui.gui.widgets.icon_label import IconLabel
 from quantgui.gui.widgets.text import label, muted
 from quantgui.types import UserError
 
@@ -28,8 +29,7 @@ class ErrorPanel(QFrame):
         layout.setSpacing(8)
         top = QHBoxLayout()
         top.setSpacing(10)
-        self._picture = QLabel()
-        top.addWidget(self._picture, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(IconLabel("error", 18, "too_large"), 0, Qt.AlignmentFlag.AlignTop)
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(label(error.message, "strong", wrap=True))
@@ -44,21 +44,11 @@ class ErrorPanel(QFrame):
         self._details = self._make_details()
         self._details.hide()
         layout.addWidget(self._details)
-        self._draw_icon()
 
     def details(self) -> str:
         """All that is known, as text: what the Copy button copies."""
         parts = [self._error.message, self._error.hint, self._error.details]
         return "\n\n".join(part for part in parts if part)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event.type() is QEvent.Type.PaletteChange:
-            self._draw_icon()
-
-    def _draw_icon(self) -> None:
-        self._picture.setPixmap(icons.pixmap("error", 18, theme.current().too_large))
 
     def _make_details(self) -> QWidget:
         box = QWidget()

@@ -11,7 +11,7 @@ from quantgui.types import UserError
 
 
 class PageFrame(QWidget):
-    """Put content into `body` and buttons into `actions` (the primary one last, so that it stands at the right)."""
+    """Put content into `body` and buttons into `buttons` (the primary one last, so that it stands at the right)."""
 
     def __init__(self, text: str, subtitle: str = "", *, scrolls: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,10 +28,10 @@ class PageFrame(QWidget):
         top = QHBoxLayout()
         top.setSpacing(16)
         top.addLayout(words, 1)
-        self.actions = QHBoxLayout()
-        self.actions.setSpacing(8)
-        top.addLayout(self.actions)
-        top.setAlignment(self.actions, Qt.AlignmentFlag.AlignTop)
+        self.buttons = QHBoxLayout()
+        self.buttons.setSpacing(8)
+        top.addLayout(self.buttons)
+        top.setAlignment(self.buttons, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(top)
         self._errors = QVBoxLayout()
         layout.addLayout(self._errors)
