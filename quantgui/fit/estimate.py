@@ -22,6 +22,7 @@ from quantgui.types import (
     MemoryPart,
     Provenance,
 )
+from quantgui.units import count
 
 
 def estimate_all(
@@ -74,5 +75,5 @@ def _cache_note(checkpoint: Checkpoint, settings: FitSettings) -> str:
     note = _cache_of(checkpoint)[1]
     trained = checkpoint.config.context_length if checkpoint.config else None
     if trained is not None and settings.context > trained:
-        note = f"{note} The model was made for {trained:,} tokens.".strip()
+        note = f"{note} The model was made for {count(trained)} tokens.".strip()
     return note

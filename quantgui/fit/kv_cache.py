@@ -1,7 +1,7 @@
 """Bytes of the KV cache: what attention keeps of every token so that it need not be computed again.
 
-Per sequence, the sum over layers of kept elements * tokens kept * bytes per element. Layers with grouped-query attention
-keep 2 * KV heads * head width, latent attention (MLA) its latent and one rotary key, and sliding-window layers the last
+Per sequence, the sum over layers of kept elements * tokens kept * bytes per element. Grouped-query attention keeps
+2 * KV heads * head width, latent attention (MLA) its latent and one rotary key, and sliding-window layers the last
 `window` tokens, as transformers' DynamicCache does. Checked against runtimes' logs in the tests.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from quantgui.checkpoint.architectures import attention_layers
 from quantgui.fit.settings import KV_TYPES, MAX_CONTEXT, FitSettings
 from quantgui.types import ModelConfig, UserError
+from quantgui.units import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,10 @@ def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
         return None, f"Not estimated: {error}"
     if layers is None:
         return None, f"Not estimated: what {config.model_type or 'this architecture'} keeps is not known here."
-    counted = Counter((layer.elements_per_token, layer.window) for layer in layers)
-    groups = tuple(_Layers(count, elements, window) for (elements, window), count in counted.items())
+    alike = Counter((layer.elements_per_token, layer.window) for layer in layers)
+    groups = tuple(_Layers(number, elements, window) for (elements, window), number in alike.items())
     if not groups:
         return KvCache(()), "An encoder keeps no cache."
     windows = {group.window for group in groups if group.window}
-    note = f"Sliding layers keep their last {min(windows):,} tokens." if windows else ""
+    note = f"Sliding layers keep their last {count(min(windows))} tokens." if windows else ""
     return KvCache(groups), note

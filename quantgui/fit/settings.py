@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quantgui.types import UserError
+from quantgui.types import ModelConfig, UserError
 
+DEFAULT_CONTEXT = 8192
 MAX_CONTEXT = 100_000_000
 MAX_BATCH = 65_536
 
@@ -21,14 +22,14 @@ KV_TYPES: Mapping[str, tuple[int, int]] = {
     "q4_1": (32, 20),
     "q4_0": (32, 18),
 }
-"""Types of the KV cache: elements of a block and its bytes. The q-types are llama.cpp's, with a scale per 32 elements."""
+"""Types of the KV cache: elements of a block and its bytes. The q-types are llama.cpp's, a scale per 32 elements."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
     """Tokens per sequence, sequences at once, and the type of the KV cache. Raises UserError for impossible values."""
 
-    context: int = 8192
+    context: int = DEFAULT_CONTEXT
     batch: int = 1
     kv_dtype: str = "f16"
 
@@ -39,6 +40,12 @@ class FitSettings:
             raise UserError(
                 f"There is no KV cache type “{self.kv_dtype}”.", hint=f"Choose one of {', '.join(KV_TYPES)}."
             )
+
+
+def default_context(config: ModelConfig | None) -> int:
+    """8,192 tokens, or what the model was made for where that is less. Its maximum would make everything too large."""
+    trained = config.context_length if config is not None else None
+    return min(DEFAULT_CONTEXT, trained or DEFAULT_CONTEXT)
 
 
 def _check_count(name: str, value: object, maximum: int, unit: str) -> None:

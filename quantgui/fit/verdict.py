@@ -10,7 +10,8 @@ from quantgui.fit.budget import Budget
 from quantgui.fit.kv_cache import KvCache
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.weights import WeightBytes
-from quantgui.types import GIB, Verdict
+from quantgui.types import Verdict
+from quantgui.units import count, memory
 
 TIGHT_ABOVE = 0.9
 """Share of a memory beyond which too little is left for activations, fragmentation and the desktop."""
@@ -64,34 +65,36 @@ def explain(need: Need, others: Sequence[Need], budget: Budget, settings: FitSet
 def _reason(verdict: Verdict, total: int, budget: Budget) -> str:
     limit, name = budget.primary_bytes, budget.primary_name
     if verdict is Verdict.FITS:
-        return f"Needs {_gib(total)} of {_gib(limit)} {name}; {_gib(limit - total)} stay free."
+        return f"Needs {memory(total)} of the {memory(limit)} of {name}; {memory(limit - total)} stay free."
     if verdict is Verdict.TIGHT:
-        return f"Needs {_gib(total)} of {_gib(limit)} {name}, which leaves little for activations."
+        return f"Needs {memory(total)} of the {memory(limit)} of {name}, which leaves little for activations."
     if verdict is Verdict.OFFLOAD:
         return (
-            f"Needs {_gib(total - limit)} more than the {_gib(limit)} of {name}; "
-            "the rest would run from RAM, several times slower."
+            f"Needs {memory(total - limit)} more than the {memory(limit)} of {name}; "
+            "the rest would run from RAM, much slower."
         )
     if budget.device_bytes and budget.ram_bytes and not budget.unified:
-        return f"Needs {_gib(total)}, but {name} and RAM together are {_gib(budget.pooled_bytes)}."
-    return f"Needs {_gib(total)}, but there are {_gib(budget.pooled_bytes)} of {'memory' if budget.unified else name}."
+        return f"Needs {memory(total)}, but {name} and RAM together are {memory(budget.pooled_bytes)}."
+    return (
+        f"Needs {memory(total)}, but there are {memory(budget.pooled_bytes)} of {'memory' if budget.unified else name}."
+    )
 
 
 def _change(need: Need, others: Sequence[Need], budget: Budget, settings: FitSettings, verdict: Verdict) -> str:
     """The smallest change that would pass: a shorter context, else the next smaller precision that does better."""
     context = _context_that_fits(need, budget, settings)
     if context is not None:
-        return f"A context of {context:,} tokens would fit."
+        return f"A context of {count(context)} tokens would fit."
     smaller = [other for other in others if other.total < need.total]
     if not smaller:
-        enough = _gib(math.ceil(need.total / TIGHT_ABOVE))
+        enough = memory(math.ceil(need.total / TIGHT_ABOVE))
         return f"Nothing here is smaller; {enough} of {budget.primary_name} would be enough."
     best = min(smaller, key=lambda other: (_SEVERITY[judge(other.total, budget)], -other.total))
     outcome = judge(best.total, budget)
     if _SEVERITY[outcome] < _SEVERITY[verdict]:
         return f"{best.weights.scheme_id} would {_WOULD[outcome]}."
     least = min(smaller, key=lambda other: other.total)
-    return f"Even {least.weights.scheme_id} needs {_gib(least.total)}."
+    return f"Even {least.weights.scheme_id} needs {memory(least.total)}."
 
 
 def _context_that_fits(need: Need, budget: Budget, settings: FitSettings) -> int | None:
@@ -102,10 +105,3 @@ def _context_that_fits(need: Need, budget: Budget, settings: FitSettings) -> int
         return None
     context = need.cache.longest_context(room, settings) // CONTEXT_STEP * CONTEXT_STEP
     return context if SHORTEST_CONTEXT <= context < settings.context else None
-
-
-def _gib(nbytes: int) -> str:
-    """GiB with three significant digits; MiB below 0.1 GiB."""
-    if nbytes < GIB // 10:
-        return f"{nbytes / 2**20:.3g} MiB"
-    return f"{nbytes / GIB:.0f} GiB" if nbytes >= 1000 * GIB else f"{nbytes / GIB:.3g} GiB"

@@ -16,6 +16,7 @@ from quantgui.quant.registry import rows
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import Checkpoint, SourceKind, UserError
+from quantgui.units import percent
 
 STORED = "stored"
 """Scheme id of an already quantized checkpoint as it is."""
@@ -120,4 +121,4 @@ def _kept_note(assignments: tuple[Assignment, ...]) -> str:
             kept[assignment.why] += assignment.tensor.numel
     if 2 * sum(kept.values()) <= total:
         return ""
-    return f"{100 * sum(kept.values()) / total:.0f} % of the weights stay as they are. {kept.most_common(1)[0][0]}"
+    return f"{percent(sum(kept.values()) / total)} of the weights stay as they are. {kept.most_common(1)[0][0]}"
