@@ -1,1 +1,1 @@
-"""TODO."""
+"""The same verbs without a window. Heavy work happens in a child process, as in the window."""

@@ -1,1 +1,1 @@
-"""How quantized checkpoints lie in files: storage layouts, writers, readers and the reload check. One file per format."""
+"""How quantized checkpoints lie in files: storage layouts, writers, readers, the reload check."""

@@ -7,14 +7,19 @@ A weight is [rows, columns] = [outputs, inputs]; codes are signed and stored wit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from quantgui.formats.bit_packing import pack_rows, unpack_rows
 from quantgui.formats.plain import FLOAT_DTYPES
 from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme, StoredPart
 from quantgui.types import ModelConfig, Role, TensorInfo
+
+if TYPE_CHECKING:
+    import torch
 
 CONV1D_MODEL_TYPES = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"})
 """Architectures whose linear layers are transformers' Conv1D: stored transposed, unknown to compressed-tensors."""
@@ -48,6 +53,17 @@ class _Layout:
         per_tensor = scheme.granularity is Granularity.TENSOR
         return StoredPart("weight_scale", dtype, (1,) if per_tensor else scheme.scale_shape((shape[0], shape[1])))
 
+    def _encode_scale(self, scheme: Scheme, quantized: QuantizedRows, first_row: int) -> list[EncodedPart]:
+        assert quantized.scale is not None
+        if scheme.granularity is Granularity.TENSOR:
+            return [EncodedPart("weight_scale", 0, quantized.scale)] if first_row == 0 else []
+        bytes_per_row = quantized.scale.shape[1] * quantized.scale.element_size()
+        return [EncodedPart("weight_scale", first_row * bytes_per_row, quantized.scale)]
+
+    def _decode_scale(self, scheme: Scheme, stored: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        scale = stored["weight_scale"]
+        return scale.view(1, 1) if scheme.granularity is Granularity.TENSOR else scale
+
 
 @dataclass(frozen=True, slots=True)
 class PackQuantized(_Layout):
@@ -66,9 +82,53 @@ class PackQuantized(_Layout):
             StoredPart("weight_shape", "I64", (2,)),
         ]
         if not scheme.symmetric:
-            packed_rows = math.ceil(scale.shape[0] * scheme.bits / 32)
-            parts.append(StoredPart("weight_zero_point", "I32", (packed_rows, scale.shape[1])))
+            parts.append(self._zero_point(scheme, scale.shape))
         return tuple(parts)
+
+    def encode(
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+    ) -> list[EncodedPart]:
+        """Packed codes and scales of these rows; zero-points are packed along the rows."""
+        import torch
+
+        offset = 1 << (scheme.bits - 1)
+        packed = pack_rows(quantized.codes.to(torch.int16) + offset, scheme.bits)
+        parts = [EncodedPart("weight_packed", first_row * packed.shape[1] * 4, packed)]
+        if first_row == 0:
+            parts.append(EncodedPart("weight_shape", 0, torch.tensor(shape, dtype=torch.int64)))
+        parts += self._encode_scale(scheme, quantized, first_row)
+        if quantized.zero_point is not None:
+            parts += self._encode_zero_point(scheme, quantized.zero_point, first_row)
+        return parts
+
+    def _zero_point(self, scheme: Scheme, scale_shape: tuple[int, ...]) -> StoredPart:
+        if scheme.granularity is Granularity.TENSOR:  # the library packs zero-points of channels and groups only
+            return StoredPart("weight_zero_point", "I8", (1,))
+        return StoredPart("weight_zero_point", "I32", (math.ceil(scale_shape[0] * scheme.bits / 32), scale_shape[1]))
+
+    def _encode_zero_point(self, scheme: Scheme, zero_point: torch.Tensor, first_row: int) -> list[EncodedPart]:
+        import torch
+
+        if scheme.granularity is Granularity.TENSOR:
+            return [EncodedPart("weight_zero_point", 0, zero_point)] if first_row == 0 else []
+        offset = 1 << (scheme.bits - 1)
+        words = pack_rows((zero_point.to(torch.int16) + offset).T, scheme.bits).T.contiguous()
+        return [EncodedPart("weight_zero_point", first_row * scheme.bits // 32 * words.shape[1] * 4, words)]
+
+    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
+        """Signed codes, scales and zero-points of the whole weight."""
+        import torch
+
+        rows, columns = shape
+        offset = 1 << (scheme.bits - 1)
+        codes = (unpack_rows(stored["weight_packed"], scheme.bits, columns).to(torch.int16) - offset).to(torch.int8)
+        zeros = None
+        if not scheme.symmetric and scheme.granularity is Granularity.TENSOR:
+            zeros = stored["weight_zero_point"].view(1, 1)
+        elif not scheme.symmetric:
+            unpacked = unpack_rows(stored["weight_zero_point"].T.contiguous(), scheme.bits, rows).T
+            zeros = (unpacked.to(torch.int16) - offset).to(torch.int8).contiguous()
+        return QuantizedRows(codes, self._decode_scale(scheme, stored), zeros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +146,22 @@ class IntQuantized(_Layout):
             parts.append(StoredPart("weight_zero_point", "I8", scale.shape))
         return tuple(parts)
 
+    def encode(
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+    ) -> list[EncodedPart]:
+        """Codes, scales and zero-points of these rows."""
+        parts = [EncodedPart("weight", first_row * shape[1], quantized.codes)]
+        parts += self._encode_scale(scheme, quantized, first_row)
+        if quantized.zero_point is not None and (first_row == 0 or scheme.granularity is not Granularity.TENSOR):
+            parts.append(EncodedPart("weight_zero_point", first_row, quantized.zero_point))
+        return parts
+
+    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
+        """Codes, scales and zero-points of the whole weight."""
+        scale = self._decode_scale(scheme, stored)
+        zeros = None if scheme.symmetric else stored["weight_zero_point"].view(scale.shape)
+        return QuantizedRows(stored["weight"], scale, zeros)
+
 
 @dataclass(frozen=True, slots=True)
 class FloatQuantized(_Layout):
@@ -97,6 +173,17 @@ class FloatQuantized(_Layout):
     def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
         """FP8 weights and scales."""
         return (StoredPart("weight", "F8_E4M3", shape), self._scale(scheme, shape, dtype))
+
+    def encode(
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+    ) -> list[EncodedPart]:
+        """FP8 codes and scales of these rows."""
+        codes = EncodedPart("weight", first_row * shape[1], quantized.codes)
+        return [codes, *self._encode_scale(scheme, quantized, first_row)]
+
+    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
+        """FP8 codes and scales of the whole weight."""
+        return QuantizedRows(stored["weight"], self._decode_scale(scheme, stored))
 
 
 Layout = PackQuantized | IntQuantized | FloatQuantized
@@ -120,7 +207,7 @@ def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
     groups = {}
     for index, (scheme, modules) in enumerate(by_scheme.items()):
         targets = ["Linear"] if len(by_scheme) == 1 else [_exact_targets(module) for module in modules]
-        groups[f"group_{index}"] = _config_group(scheme, targets)
+        groups[f"group_{index}"] = config_group(scheme, targets)
     formats = {group["format"] for group in groups.values()}
     return {
         "quant_method": "compressed-tensors",
@@ -137,7 +224,8 @@ def _exact_targets(module: str) -> str:
     return "re:^" + module.replace(".", r"\.") + "$"
 
 
-def _config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
+def config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
+    """One config group as the library's `QuantizationScheme` reads it."""
     assert isinstance(scheme.storage, Layout)
     return {
         "targets": targets,

@@ -1,4 +1,4 @@
-"""The output before it exists: every file, every tensor, every byte. Serves the estimate, the preflight and the writer."""
+"""The output before it exists: every file, tensor and byte. Serves the estimate, the preflight and the writer."""
 
 from __future__ import annotations
 

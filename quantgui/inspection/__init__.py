@@ -1,1 +1,1 @@
-"""TODO."""
+"""Streaming statistics of weights before and after: histograms, error measures, channel maxima. Runs in the child."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantgui.schemes.parameters import Parameter
+from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -43,19 +44,6 @@ class ValueRange:
 
     low: float
     high: float
-
-
-@dataclass
-class QuantizedRows:
-    """Some rows of a quantized weight, as torch tensors.
-
-    codes [rows, columns]: int8 for integers, float8 or a plain float dtype otherwise. scale [rows or 1, groups] in the
-    dtype it is stored in; zero_point likewise int8; both None for casts.
-    """
-
-    codes: torch.Tensor
-    scale: torch.Tensor | None = None
-    zero_point: torch.Tensor | None = None
 
 
 class RowArithmetic:

@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.types import ModelConfig, TensorInfo
+
+if TYPE_CHECKING:
+    import torch
 
 DTYPE_BYTES: Mapping[str, int] = {
     "F64": 8,
@@ -41,7 +45,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """One tensor of the output file. `suffix` replaces the name's last part ("weight" -> "weight_packed"); "" keeps it."""
+    """One output tensor. `suffix` replaces the name's last part ("weight" -> "weight_packed"); "" keeps it."""
 
     suffix: str
     dtype: str
@@ -79,6 +83,16 @@ class Storage(Protocol):
 
     def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
         """Why this tensor cannot be held in this layout, one sentence; "" where it can."""
+        ...
+
+    def encode(
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+    ) -> list[EncodedPart]:
+        """The bytes of some rows, each with its place in its part; `first_row` is a multiple of 32."""
+        ...
+
+    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
+        """All rows again from the stored parts by suffix; the inverse of `encode`."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Round to nearest: the plain integer quantization everything else is measured against.
 
-Symmetric (absmax): w^ = scale * q. At 8 bits scale = absmax / 127, as LLM.int8() and most runtimes define it; below 8 bits
-scale = absmax / ((2^b - 1) / 2), as compressed-tensors defines it, which uses the whole code range [-2^(b-1), 2^(b-1) - 1].
+Symmetric (absmax): w^ = scale * q. At 8 bits scale = absmax / 127, as LLM.int8() and most runtimes define it; below
+8 bits scale = absmax / ((2^b - 1) / 2), as compressed-tensors defines it: all codes -2^(b-1) .. 2^(b-1) - 1 are used.
 Asymmetric (min-max): w^ = scale * (q - zero_point) with scale = (max - min) / (2^b - 1), the range widened to include
 zero, and an integer zero-point as the formats store it (Jacob et al. 2018, arXiv:1712.05877, section 2.1).
 """
@@ -13,8 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from quantgui.formats.compressed_tensors import IntQuantized, PackQuantized
-from quantgui.quant.method import Method, QuantizedRows, RowArithmetic, SchemeRow, ValueRange
+from quantgui.quant.method import Method, RowArithmetic, SchemeRow, ValueRange
 from quantgui.schemes.parameters import Parameter
+from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class RoundToNearest(RowArithmetic):
         scale = torch.where(absmax > 0, (absmax / steps).clamp_(min=smallest), 1.0).to(scale_dtype)
         if self.scheme.symmetric:
             return scale, None
-        zero_point = (self.low - low / scale.float()).round_().clamp_(self.low, self.high)
+        # From the exact range rather than from the rounded scale, so that ties fall as on paper (127.5 -> 128).
+        zero_point = (self.low - (low * steps / absmax.clamp(min=smallest)).round_()).clamp_(self.low, self.high)
         return scale, zero_point.to(torch.int8)
 
     def quantize(self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None) -> QuantizedRows:

@@ -1,0 +1,102 @@
+"""Tensor data in the child: rows of a tensor as torch views on memory-mapped files, nothing copied until it is used."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantgui.types import Checkpoint, SourceKind, TensorInfo, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+MIN_ROW_MULTIPLE = 32
+"""Row blocks are multiples of this, so that codes packed along the rows into 32-bit words start at whole words."""
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The torch dtype of a safetensors dtype name. Raises UserError for one that torch cannot hold."""
+    import torch
+
+    names = {
+        "F64": torch.float64,
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "F8_E4M3": torch.float8_e4m3fn,
+        "F8_E5M2": torch.float8_e5m2,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "I16": torch.int16,
+        "I8": torch.int8,
+        "U8": torch.uint8,
+        "BOOL": torch.bool,
+    }
+    if name not in names:
+        raise UserError(f"Tensors of type {name} cannot be read yet.")
+    return names[name]
+
+
+class TensorData:
+    """Reads the tensors of one checkpoint. Use as a context manager: it holds the mapped files open."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.kind in (SourceKind.CONFIG, SourceKind.GGUF):
+            what = "a GGUF file" if checkpoint.kind is SourceKind.GGUF else "a catalogue entry without weights"
+            raise UserError(
+                f"“{checkpoint.name}” is {what}; its weights cannot be read.",
+                hint="Open the Hugging Face folder of the model instead.",
+            )
+        self.checkpoint = checkpoint
+        path = Path(checkpoint.path)
+        self._root = path if path.is_dir() else path.parent
+        self._maps: dict[str, mmap.mmap] = {}
+
+    def __enter__(self) -> TensorData:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._maps.clear()  # views may still refer to the mappings; they close with the last view
+
+    def release(self, file: str) -> None:
+        """Forgets the mapping of one file; it is unmapped with its last view."""
+        self._maps.pop(file, None)
+
+    def tensor(self, info: TensorInfo) -> torch.Tensor:
+        """The whole tensor in its stored dtype and shape: a view on the file for safetensors."""
+        if self.checkpoint.kind is SourceKind.TORCH:
+            return self._pickled[info.name]
+        import torch
+
+        if info.numel == 0:
+            return torch.empty(info.shape, dtype=torch_dtype(info.dtype))
+        raw = torch.frombuffer(self._mapped(info.file), dtype=torch.uint8, count=info.nbytes, offset=info.offset)
+        # A data section that starts at an odd offset cannot be viewed as wider elements; such files are rare.
+        aligned = raw if info.offset % 8 == 0 else raw.clone()
+        return aligned.view(torch_dtype(info.dtype)).view(info.shape)
+
+    def _mapped(self, file: str) -> mmap.mmap:
+        if file not in self._maps:
+            with (self._root / file).open("rb") as stream:
+                # A private mapping is writable in name only: torch wants that, and nothing ever writes.
+                self._maps[file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        return self._maps[file]
+
+    @cached_property
+    def _pickled(self) -> dict[str, torch.Tensor]:
+        from quantgui.checkpoint.torch_file import load_torch_tensors
+
+        return load_torch_tensors(Path(self.checkpoint.path))
+
+
+def row_blocks(tensor: torch.Tensor, elements: int = 1 << 21) -> Iterator[tuple[int, torch.Tensor]]:
+    """(first row, rows [n, columns]) blocks of about `elements` elements; vectors are one row, 3-D stacks are flattened."""
+    matrix = tensor.reshape(1, -1) if tensor.ndim < 2 else tensor.reshape(-1, tensor.shape[-1])
+    if matrix.numel() == 0:
+        return
+    per_block = max(MIN_ROW_MULTIPLE, elements // matrix.shape[1] // MIN_ROW_MULTIPLE * MIN_ROW_MULTIPLE)
+    for first in range(0, matrix.shape[0], per_block):
+        yield first, matrix[first : first + per_block]

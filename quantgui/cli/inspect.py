@@ -1,0 +1,55 @@
+"""`quantgui inspect MODEL [--against ORIGINAL]`: the tensor table, with errors where there is something to compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from quantgui.cli.quantize import absolute
+from quantgui.cli.run_job import run_job
+from quantgui.jobs.events import Event, TensorDone
+from quantgui.jobs.job import InspectJob
+from quantgui.types import TensorReport
+
+HELP = "the tensors of a model, with errors against the original it was made from"
+COLUMNS = (
+    f"{'tensor':<44} {'shape':>16} {'bits':>6} {'bytes':>13} {'absmax':>9} {'SQNR dB':>8} {'MSE':>10} {'max err':>10}"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("model", metavar="MODEL", help="a model folder or file, or “demo”")
+    parser.add_argument("--against", metavar="ORIGINAL", help="the checkpoint that MODEL was made from")
+    parser.add_argument("--tensor", metavar="NAME", help="one tensor only")
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines; the last one is terminal")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the verb; returns the exit code."""
+    job = InspectJob(absolute(options.model), absolute(options.against) if options.against else None, options.tensor)
+    if not options.json:
+        print(COLUMNS)
+
+    def show(event: Event) -> None:
+        if isinstance(event, TensorDone) and not options.json:
+            if sys.stderr.isatty():
+                sys.stderr.write("\r\x1b[K")
+            print(_line(event.report), flush=True)
+
+    return 0 if run_job(job, as_json=options.json, on_event=show) else 1
+
+
+def _line(report: TensorReport) -> str:
+    error = report.error
+    absmax = max(map(abs, (report.before.low, report.before.high))) if report.before else None
+    sqnr = "exact" if error and error.sqnr_db is None else _number(error.sqnr_db if error else None, ".1f")
+    return (
+        f"{report.name:<44} {'x'.join(map(str, report.shape)):>16} {report.bits:>6.2f} {report.bytes_after:>13,} "
+        f"{_number(absmax, '.3g'):>9} {sqnr:>8} {_number(error.mse if error else None, '.2e'):>10} "
+        f"{_number(error.max_abs if error else None, '.2e'):>10}"
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

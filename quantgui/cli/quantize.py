@@ -1,0 +1,158 @@
+"""`quantgui quantize MODEL --scheme ID --out DIR`: the same job as the window's, without a window."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from quantgui.cli.run_job import run_job
+from quantgui.jobs.codec import from_json
+from quantgui.jobs.events import QuantizeResult
+from quantgui.jobs.job import QuantizeJob
+from quantgui.quant.method import SchemeRow
+from quantgui.quant.registry import build, row, rows
+from quantgui.schemes.parameters import ParameterValue
+from quantgui.schemes.recipe import KEEP, Recipe, Rule, SchemeSpec
+from quantgui.types import GB, UserError
+
+HELP = "quantize a model into a folder that transformers loads"
+MAX_RECIPE_BYTES = 4 * 2**20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument("model", metavar="MODEL", help="a model folder, a .safetensors or .bin file, or “demo”")
+    parser.add_argument("--scheme", metavar="ID", help="what to quantize to; --list shows all")
+    parser.add_argument("--group", type=int, metavar="N", help="weights that share one scale")
+    parser.add_argument("--granularity", choices=["group", "channel", "tensor"], help="how many weights share a scale")
+    parser.add_argument("--asymmetric", action="store_true", help="codes with a zero-point")
+    parser.add_argument(
+        "--rule",
+        action="append",
+        default=[],
+        metavar="PATTERN=ID",
+        help="another scheme, or “keep”, for tensors whose name matches; the first match wins",
+    )
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe saved by the window, instead of --scheme")
+    parser.add_argument("--out", metavar="DIR", help="the folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in that folder")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the arithmetic (default: physical cores)")
+    parser.add_argument("--no-verify", action="store_true", help="do not load the result back in a new process")
+    parser.add_argument("--list", action="store_true", help="list every scheme with its settings, and stop")
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines; the last one is terminal")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the verb; returns the exit code. Raises UserError."""
+    if options.list:
+        print(_listing_json() if options.json else _listing())
+        return 0
+    if not options.out:
+        raise UserError("Where should the result go?", hint="Add --out DIR.")
+    job = QuantizeJob(
+        source=absolute(options.model),
+        output=str(Path(options.out).expanduser().resolve()),
+        recipe=recipe_of(options),
+        device=options.device,
+        threads=options.threads,
+        overwrite=options.overwrite,
+        verify=not options.no_verify,
+    )
+    finished = run_job(job, as_json=options.json)
+    if finished is None or finished.quantized is None:
+        return 1
+    if not options.json:
+        print(_summary(finished.quantized))
+    return 0
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe of --recipe, or of --scheme with its settings and rules. Raises UserError."""
+    if options.recipe:
+        return _read_recipe(options.recipe)
+    if not options.scheme:
+        raise UserError("Which scheme?", hint=f"Add --scheme ID: {', '.join(r.id for r in rows())}.")
+    base = _spec(options.scheme, options)
+    rules = []
+    for text in options.rule:
+        pattern, separator, scheme_id = text.rpartition("=")
+        if not separator or not pattern:
+            raise UserError(f"“{text}” is not a rule.", hint="Write PATTERN=ID, for example '*.mlp.*=INT4'.")
+        rules.append(Rule(pattern, None if scheme_id.lower() == KEEP else _spec(scheme_id, options)))
+    return Recipe(base, tuple(rules))
+
+
+def _spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
+    """The spec with those of the command line's settings that this row has."""
+    chosen = row(scheme_id)
+    given: dict[str, ParameterValue] = {}
+    if options.granularity:
+        given["granularity"] = options.granularity
+    if options.group is not None:
+        given |= {"granularity": "group", "group_size": options.group}
+    if options.asymmetric:
+        given["symmetric"] = False
+    known = {p.name for p in chosen.parameters}
+    if options.scheme == scheme_id and (unknown := given.keys() - known):
+        raise UserError(f"{chosen.id} has no setting {', '.join(sorted(unknown))}.")
+    spec = SchemeSpec(chosen.id, {name: value for name, value in given.items() if name in known})
+    build(spec)  # a bad value is better told now than by the child
+    return spec
+
+
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise UserError(f"{path} is too large to be a recipe.")
+        return from_json(path.read_bytes(), Recipe)
+    except OSError as error:
+        raise UserError(f"The recipe {path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not a recipe.", hint="Save one in the window's Recipe page.", details=str(error)
+        ) from None
+
+
+def absolute(model: str) -> str:
+    """A path made absolute (the child has its own working folder); other references as they are."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.exists() else model
+
+
+def _summary(result: QuantizeResult) -> str:
+    lines = [
+        f"{result.output}",
+        f"  {result.file_bytes / GB:.4g} GB instead of {result.bytes_before / GB:.4g} GB, "
+        f"{result.bits_per_weight:.2f} bits per weight, in {result.seconds:.1f} s",
+        f"  {result.verification.summary}",
+    ]
+    return "\n".join(lines)
+
+
+def _listing() -> str:
+    lines = []
+    for entry in rows():
+        lines.append(f"{entry.id:<8} {entry.title}. {entry.summary}")
+        for p in entry.parameters:
+            choices = f" ({', '.join(map(str, p.choices))})" if p.choices else ""
+            lines.append(f"{'':<10}{p.name} = {p.default}{choices}: {p.help}")
+    return "\n".join(lines)
+
+
+def _listing_json() -> str:
+    def describe(entry: SchemeRow) -> dict:
+        return {
+            "id": entry.id,
+            "title": entry.title,
+            "summary": entry.summary,
+            "bits": entry.bits,
+            "format": entry.format,
+            "runtimes": entry.runtimes,
+            "parameters": [
+                {"name": p.name, "help": p.help, "default": p.default, "choices": p.choices} for p in entry.parameters
+            ],
+        }
+
+    return json.dumps([describe(entry) for entry in rows()], indent=2)

@@ -1,0 +1,87 @@
+"""Runs a job in its child process for the command line: events as JSON lines, or a progress bar and words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from quantgui.jobs.child import ChildProcess
+from quantgui.jobs.codec import encode_event
+from quantgui.jobs.events import Event, Failed, Finished, Log, MemorySample, Progress, Stage, Started
+from quantgui.jobs.job import Job
+
+BAR_WIDTH = 30
+
+
+def run_job(job: Job, *, as_json: bool, on_event: Callable[[Event], None] | None = None) -> Finished | None:
+    """The Finished event, None where the job failed (the reason has been printed). Ctrl+C cancels and re-raises."""
+    child = ChildProcess(job)
+    bar = ProgressBar(enabled=not as_json and sys.stderr.isatty())
+    outcome: Event | None = None
+    try:
+        for event in child.events():
+            outcome = event
+            if as_json:
+                print(encode_event(event).decode(), flush=True)
+            bar.show(event)
+            if on_event is not None:
+                on_event(event)
+    except KeyboardInterrupt:
+        child.cancel()
+        raise
+    finally:
+        bar.clear()
+    if isinstance(outcome, Finished):
+        return outcome
+    if isinstance(outcome, Failed) and not as_json:
+        print(f"error: {outcome.message}", file=sys.stderr)
+        if outcome.hint:
+            print(f"       {outcome.hint}", file=sys.stderr)
+    return None
+
+
+class ProgressBar:
+    """One line on a terminal's stderr, nothing elsewhere. Warnings stand above it."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._total = 0
+        self._stage = ""
+        self._shown = False
+
+    def show(self, event: Event) -> None:
+        """Follows one event."""
+        match event:
+            case Started():
+                self._total = event.total_bytes
+                for warning in event.warnings:
+                    self._line(f"note: {warning}")
+            case Stage():
+                self._stage = event.title
+                self._draw(self._stage)
+            case Progress() if self._total:
+                done = min(1.0, event.done_bytes / self._total)
+                filled = round(BAR_WIDTH * done)
+                self._draw(f"{self._stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done:4.0%}  {event.tensor}")
+            case Log():
+                self._line(event.text)
+            case MemorySample():
+                pass
+
+    def clear(self) -> None:
+        """Empties the line."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False
+
+    def _draw(self, text: str) -> None:
+        if self._enabled:
+            sys.stderr.write(f"\r\x1b[K{text[:100]}")
+            sys.stderr.flush()
+            self._shown = True
+
+    def _line(self, text: str) -> None:
+        if self._enabled:
+            self.clear()
+        print(text, file=sys.stderr)

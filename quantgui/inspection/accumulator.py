@@ -1,0 +1,144 @@
+"""Error measures of one tensor, accumulated over blocks of rows in double precision.
+
+MSE = mean (w - w^)^2; SQNR = 10 log10(sum w^2 / sum (w - w^)^2) dB; relative = ||W - W^||_F / ||W||_F;
+cosine = <w, w^> / (||w|| ||w^||); kurtosis = E[(w - mean)^4] / var^2 (3 for a normal distribution).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quantgui.inspection.histograms import FixedHistogram, GrowingHistogram
+from quantgui.types import ErrorStats, Histogram, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_CHANNELS = 512
+
+
+@dataclass
+class TensorRange:
+    """First pass over a tensor: smallest and largest value, and proof that every value is finite."""
+
+    low: float = math.inf
+    high: float = -math.inf
+
+    def add(self, rows: torch.Tensor, name: str) -> None:
+        """Widens the range by float32 rows. Raises UserError naming the tensor where a value is not finite."""
+        import torch
+
+        low, high = (float(x) for x in torch.aminmax(rows))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            bad = rows.numel() - int(torch.isfinite(rows).sum())
+            kinds = "NaN" if int(torch.isnan(rows).sum()) == bad else "infinite or NaN"
+            raise UserError(
+                f"The tensor {name} contains {bad:,} {kinds} value{'' if bad == 1 else 's'} and cannot be quantized.",
+                hint="The checkpoint is damaged or its training diverged. "
+                "Download it again, or keep this tensor by a rule.",
+            )
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
+
+class TensorStatistics:
+    """Second pass: feed blocks of original and dequantized rows, then read the results. Parts merge."""
+
+    def __init__(self, whole: TensorRange) -> None:
+        self.before = FixedHistogram(whole.low, whole.high)
+        self.after = FixedHistogram(whole.low, whole.high)
+        self.difference = GrowingHistogram()
+        self._channel_max: list[tuple[int, torch.Tensor]] = []
+        self._steps: list[torch.Tensor] = []
+        self.clipped = 0
+        self._count = self._zeroed = 0
+        self._powers = [0.0, 0.0, 0.0, 0.0]
+        self._error_squares = self._dot = self._after_squares = self._largest_error = 0.0
+
+    def add_original(self, first_row: int, rows: torch.Tensor) -> None:
+        """Counts float32 rows [n, columns] of the original: histogram, moments, channel maxima."""
+        self._count += rows.numel()
+        self.before.add(rows)
+        self._channel_max.append((first_row, rows.abs().amax(dim=1).cpu()))
+        flat = rows.reshape(-1)
+        square = flat * flat
+        for index, power in enumerate((flat.sum(), flat.dot(flat), flat.dot(square), square.dot(square))):
+            self._powers[index] += float(power)
+
+    def add_quantized(self, rows: torch.Tensor, dequantized: torch.Tensor, steps: torch.Tensor | None = None) -> None:
+        """Counts the error of `dequantized` against `rows`, both float32 [n, columns]."""
+        self.after.add(dequantized)
+        error = (rows - dequantized).reshape(-1)
+        self.difference.add(error)
+        flat, after = rows.reshape(-1), dequantized.reshape(-1)
+        self._error_squares += float(error.dot(error))
+        self._largest_error = max(self._largest_error, float(error.abs().max()))
+        self._dot += float(flat.dot(after))
+        self._after_squares += float(after.dot(after))
+        self._zeroed += int(((after == 0) & (flat != 0)).sum())
+        if steps is not None:
+            self._steps.append(steps.float().reshape(-1).cpu())
+
+    def merge(self, other: TensorStatistics) -> None:
+        """Adds what another thread has counted over other rows of the same tensor."""
+        self.before.merge(other.before)
+        self.after.merge(other.after)
+        self.difference.merge(other.difference)
+        self._channel_max += other._channel_max
+        self._steps += other._steps
+        self.clipped += other.clipped
+        self._count += other._count
+        self._zeroed += other._zeroed
+        self._powers = [mine + theirs for mine, theirs in zip(self._powers, other._powers, strict=True)]
+        self._error_squares += other._error_squares
+        self._dot += other._dot
+        self._after_squares += other._after_squares
+        self._largest_error = max(self._largest_error, other._largest_error)
+
+    def error(self) -> ErrorStats:
+        """The error measures over everything added."""
+        squares = self._powers[1]
+        noise = self._error_squares
+        both = math.sqrt(squares) * math.sqrt(self._after_squares)
+        return ErrorStats(
+            mse=noise / self._count,
+            max_abs=self._largest_error,
+            sqnr_db=10 * math.log10(squares / noise) if squares > 0 and noise > 0 else None,
+            relative=math.sqrt(noise / squares) if squares > 0 else None,
+            cosine=min(1.0, self._dot / both) if both > 0 else None,
+            clipped=self.clipped / self._count,
+            zeroed=self._zeroed / self._count,
+        )
+
+    @property
+    def histograms(self) -> tuple[Histogram, Histogram, Histogram]:
+        """Before, after (same bins) and difference."""
+        return self.before.result(), self.after.result(), self.difference.result()
+
+    @property
+    def step(self) -> float | None:
+        """The median quantization step, None where there is none."""
+        import torch
+
+        return float(torch.cat(self._steps).median()) if self._steps else None
+
+    @property
+    def channel_max(self) -> tuple[float, ...]:
+        """max |w| per output channel, max-pooled (a mean would hide outliers) to at most 512 values."""
+        import torch
+
+        channels = torch.cat([maxima for _, maxima in sorted(self._channel_max, key=lambda part: part[0])])
+        if len(channels) > MAX_CHANNELS:
+            channels = torch.nn.functional.adaptive_max_pool1d(channels[None, None], MAX_CHANNELS)[0, 0]
+        return tuple(channels.tolist())
+
+    @property
+    def kurtosis(self) -> float | None:
+        """Fourth standardized moment, None for a constant tensor."""
+        first, second, third, fourth = (power / self._count for power in self._powers)
+        variance = second - first * first
+        if variance <= 1e-12 * second or variance <= 0:
+            return None
+        central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+        return central / variance**2

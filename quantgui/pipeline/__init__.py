@@ -1,0 +1,35 @@
+"""The one place where the rooms below meet: a job goes in, events come out. Runs in the child process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from quantgui.jobs.events import Event, Finished
+from quantgui.jobs.job import InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
+
+Emit = Callable[[Event], None]
+
+
+def run(job: Job, emit: Emit) -> None:
+    """Does the job and emits its events, Finished last. Raises UserError (or anything else) where it fails.
+
+    There is no stop flag: cancelling kills this process, and the parent removes the partial output.
+    """
+    match job:
+        case QuantizeJob():
+            from quantgui.pipeline.quantize import quantize
+
+            emit(Finished(quantized=quantize(job, emit)))
+        case InspectJob():
+            from quantgui.pipeline.inspect import inspect
+
+            inspect(job, emit)
+            emit(Finished())
+        case ReadJob():
+            from quantgui.checkpoint.torch_file import read_torch_checkpoint
+
+            emit(Finished(checkpoint=read_torch_checkpoint(job.source)))
+        case VerifyJob():
+            from quantgui.pipeline.reload import reload_and_compare
+
+            emit(Finished(verification=reload_and_compare(job, emit)))

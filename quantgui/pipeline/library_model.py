@@ -1,0 +1,125 @@
+"""transformers as the user's tool, in the verifying process. Nothing that a model folder brings is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantgui.formats.compressed_tensors import config_group
+from quantgui.schemes.assignment import Assignment
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class KeyProblems:
+    """Keys that the reload reports and the source does not."""
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.mismatched)
+
+    @property
+    def summary(self) -> str:
+        """ "2 missing and 1 unexpected keys" """
+        counts = (("missing", self.missing), ("unexpected", self.unexpected), ("mismatched", self.mismatched))
+        return " and ".join(f"{len(keys)} {name}" for name, keys in counts if keys) + " keys"
+
+    @property
+    def details(self) -> str:
+        """One key per line."""
+        return "\n".join(
+            [f"missing: {k}" for k in self.missing]
+            + [f"unexpected: {k}" for k in self.unexpected]
+            + [f"mismatched: {k}" for k in self.mismatched]
+        )
+
+
+def auto_class(folder: Path) -> Any:
+    """`AutoModelForCausalLM` for decoders with a language-model head, `AutoModel` for everything else."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    architecture = (config.architectures or [""])[0]
+    causal = architecture.endswith(("ForCausalLM", "LMHeadModel"))
+    return transformers.AutoModelForCausalLM if causal else transformers.AutoModel
+
+
+def _load(folder: Path, **options: Any) -> tuple[Any, Mapping[str, Any]]:
+    return auto_class(folder).from_pretrained(
+        folder,
+        output_loading_info=True,
+        dtype="auto",
+        trust_remote_code=False,
+        local_files_only=True,
+        use_safetensors=True,
+        **options,
+    )
+
+
+def _reported_keys(folder: Path) -> KeyProblems:
+    """What transformers reports when it loads the folder's keys onto the meta device (no data is read)."""
+    _, info = _load(folder, device_map="meta")
+    mismatched = tuple(sorted(str(k[0] if isinstance(k, tuple) else k) for k in info["mismatched_keys"]))
+    return KeyProblems(tuple(sorted(info["missing_keys"])), tuple(sorted(info["unexpected_keys"])), mismatched)
+
+
+def key_problems(output: Path, source: Path | None) -> KeyProblems:
+    """Keys reported for `output` beyond those reported for `source`, which may lack a head or carry a buffer."""
+    after = _reported_keys(output)
+    if source is None or not after:
+        return after
+    before = _reported_keys(source)
+
+    def module(key: str) -> str:
+        return key.rpartition(".")[0]
+
+    # A layer that the source lacks or has in excess shows up under its quantized names in the output.
+    known = {module(key) for key in before.missing + before.unexpected}
+    return KeyProblems(
+        tuple(key for key in after.missing if module(key) not in known),
+        tuple(key for key in after.unexpected if module(key) not in known),
+        tuple(key for key in after.mismatched if key not in before.mismatched),
+    )
+
+
+def load_for_comparison(folder: Path, packed: bool) -> Any:
+    """The model with dense weights on the CPU, dequantized at once by the library where they are packed."""
+    options: dict[str, Any] = {}
+    if packed:
+        from transformers import CompressedTensorsConfig
+
+        options["quantization_config"] = CompressedTensorsConfig(dequantize=True)
+    model, _ = _load(folder, **options)
+    return model.eval()
+
+
+def run_forward(model: Any) -> bool:
+    """Whether a forward pass over a few token ids gives finite numbers."""
+    import torch
+
+    ids = torch.arange(1, 9).unsqueeze(0)
+    with torch.no_grad():
+        output = model(input_ids=ids)
+    first = next(value for value in output.values() if isinstance(value, torch.Tensor))
+    return bool(torch.isfinite(first.float()).all())
+
+
+def decompressed_by_library(assignment: Assignment, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """One layer's dense weight from its stored parts, as the compressed-tensors library decompresses it."""
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationScheme
+
+    assert assignment.scheme is not None
+    group = config_group(assignment.scheme, ["Linear"])
+    compressor = BaseCompressor.get_value_from_registry(group["format"])
+    dense = compressor.decompress(dict(parts), QuantizationScheme.model_validate(group))
+    weight = dense["weight"]
+    assert weight is not None
+    return weight

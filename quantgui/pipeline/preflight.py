@@ -1,0 +1,124 @@
+"""Everything that can be known before the start: what would stop the run, and what a person should know."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from quantgui.formats.compressed_tensors import Layout
+from quantgui.formats.planning import PlannedFile
+from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import RECORD_NAME
+from quantgui.pipeline.source import source_folder
+from quantgui.schemes.assignment import Assignment
+from quantgui.types import GB, GIB, Checkpoint, SourceKind, UserError
+
+COMPANION_ALLOWANCE = 64 * 2**20
+"""Room kept free beside the weights: tokenizer, card, statistics."""
+
+
+def check(
+    job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[Assignment], files: Sequence[PlannedFile]
+) -> tuple[str, ...]:
+    """Raises UserError for anything that would stop the run later; returns warnings, one sentence each."""
+    _check_source(checkpoint, assignments)
+    _check_target(job, checkpoint)
+    _check_disk(job, files)
+    _check_memory(checkpoint)
+    return kept_warnings(assignments)
+
+
+def kept_warnings(assignments: Sequence[Assignment]) -> tuple[str, ...]:
+    """One sentence per reason for which a scheme that was asked for cannot hold some tensors."""
+    reasons = Counter(a.why for a in assignments if a.scheme is None and " cannot hold it: " in a.why)
+    warnings = []
+    for why, count in reasons.items():
+        scheme, _, reason = why.partition(" cannot hold it: ")
+        tensors = "1 tensor stays" if count == 1 else f"{count:,} tensors stay"
+        warnings.append(f"{tensors} as they are instead of {scheme}: {reason}")
+    return tuple(warnings)
+
+
+def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> None:
+    if checkpoint.kind is SourceKind.GGUF:
+        raise UserError(
+            "A GGUF file cannot be quantized again yet.", hint="Open the Hugging Face folder of the model instead."
+        )
+    if checkpoint.kind is SourceKind.CONFIG:
+        raise UserError(
+            f"“{checkpoint.name}” has no weights on this machine, only its shapes are known.",
+            hint="Download the model and open its folder.",
+        )
+    if checkpoint.config is not None and checkpoint.config.quantization:
+        raise UserError(
+            f"“{checkpoint.name}” is already quantized ({checkpoint.config.quantization}).",
+            hint="Start from the original 16-bit or 32-bit checkpoint.",
+        )
+    if not any(a.scheme for a in assignments):
+        reasons = kept_warnings(assignments)
+        raise UserError(
+            f"This recipe changes nothing in “{checkpoint.name}”.",
+            hint=reasons[0] if reasons else "Choose a precision, or remove the rules that keep everything.",
+            details="\n".join(f"{a.tensor.name}: {a.why}" for a in assignments),
+        )
+    packed = any(a.scheme is not None and isinstance(a.scheme.storage, Layout) for a in assignments)
+    if packed and checkpoint.config is None:
+        raise UserError(
+            "Without a config.json nothing could load the quantized weights.",
+            hint="Put the model's config.json beside the file, or choose FP32, FP16 or BF16.",
+        )
+
+
+def _check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:
+    output = Path(job.output)
+    if output.resolve() == source_folder(checkpoint).resolve():
+        raise UserError("The output folder is the model's own folder.", hint="Choose another output folder.")
+    if output.is_file():
+        raise UserError(f"{output} is a file, not a folder.", hint="Choose another output folder.")
+    if output.is_dir() and any(output.iterdir()):
+        ours = (output / RECORD_NAME).is_file()
+        if not (job.overwrite and ours):
+            raise UserError(
+                f"The folder {output.name} already exists and is not empty.",
+                hint="Allow overwriting, or choose another output folder."
+                if ours
+                else "It holds no QuantGUI run, so it is never overwritten. Choose another output folder.",
+            )
+    parent = existing_parent(output)
+    if not os.access(parent, os.W_OK):
+        raise UserError(f"Nothing can be written in {parent}.", hint="Choose a folder that you may write to.")
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder above `path` that exists."""
+    parent = path.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent
+
+
+def _check_disk(job: QuantizeJob, files: Sequence[PlannedFile]) -> None:
+    needed = sum(file.nbytes for file in files) + COMPANION_ALLOWANCE
+    free = shutil.disk_usage(existing_parent(Path(job.output))).free
+    if needed > free:
+        raise UserError(
+            f"The disk has {free / GB:.2f} GB free, and this needs {needed / GB:.2f} GB.",
+            hint="Free some space, or choose an output folder on another disk.",
+        )
+
+
+def _check_memory(checkpoint: Checkpoint) -> None:
+    if checkpoint.kind is not SourceKind.TORCH:
+        return  # safetensors stream from mapped files
+    available = psutil.virtual_memory().available
+    if checkpoint.nbytes > available:
+        raise UserError(
+            f"Reading this PyTorch file takes up to {checkpoint.nbytes / GIB:.1f} GiB of memory, "
+            f"and {available / GIB:.1f} GiB are available.",
+            hint="Close other programs, or convert the model to safetensors, which streams.",
+        )

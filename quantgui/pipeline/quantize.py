@@ -1,0 +1,198 @@
+"""The quantization run: preflight, stream every tensor, write beside the target, check in a new process, rename."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from quantgui.checkpoint.tensor_data import TensorData
+from quantgui.formats.folder import write_folder
+from quantgui.formats.planning import PlannedFile, plan_files
+from quantgui.formats.shard_writer import ShardWriter
+from quantgui.jobs.events import Log, QuantizeResult, Stage, Started, TensorDone
+from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import RunRecord, write_run
+from quantgui.pipeline import Emit
+from quantgui.pipeline.device import choose_device, is_out_of_memory
+from quantgui.pipeline.preflight import check
+from quantgui.pipeline.progress import ProgressTeller
+from quantgui.pipeline.source import open_source, source_folder
+from quantgui.pipeline.tensor_work import keep_tensor, quantize_tensor
+from quantgui.pipeline.verification import verify
+from quantgui.quant.assignment import assign
+from quantgui.schemes.assignment import Assignment
+from quantgui.types import Checkpoint, TensorReport
+
+if TYPE_CHECKING:
+    import torch
+
+LIBRARIES = ("torch", "transformers", "compressed-tensors", "safetensors", "numpy")
+
+
+def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
+    """Runs the job; the output folder appears under its name only when it is complete and checked.
+
+    Raises UserError for whatever a person can act on, OSError from the disk. Nothing is left behind either way.
+    """
+    started = time.monotonic()
+    emit(Stage("Reading the model"))
+    checkpoint = open_source(job.source)
+    assignments = assign(checkpoint, job.recipe)
+    files = plan_files(assignments)
+    warnings = check(job, checkpoint, assignments, files)
+    device = choose_device(job.device)
+    emit(Started(job.id, checkpoint.nbytes, len(assignments), warnings))
+    partial = Path(job.partial_output)
+    partial.mkdir(parents=True)
+    try:
+        teller = ProgressTeller(emit)
+        emit(Stage("Quantizing"))
+        reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit)
+        emit(Stage("Writing config and tokenizer"))
+        write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files)
+        verification = verify(job, checkpoint, emit)
+        emit(Stage("Computing checksums"))
+        result = QuantizeResult(
+            job=job,
+            output=job.output,
+            bytes_before=checkpoint.nbytes,
+            bytes_after=sum(a.nbytes for a in assignments),
+            file_bytes=sum(f.nbytes for f in files),
+            parameters=checkpoint.parameters,
+            seconds=time.monotonic() - started,
+            peak_anonymous_bytes=teller.peak_anonymous,
+            verification=verification,
+            warnings=warnings,
+        )
+        write_run(partial, RunRecord(result, _versions(), _checksums(partial)), reports)
+        _publish(partial, Path(job.output), job.overwrite)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return result
+
+
+def _write_weights(
+    job: QuantizeJob,
+    checkpoint: Checkpoint,
+    assignments: Sequence[Assignment],
+    files: Sequence[PlannedFile],
+    device: torch.device,
+    partial: Path,
+    teller: ProgressTeller,
+    emit: Emit,
+) -> list[TensorReport]:
+    """Streams every tensor into its planned file, shard by shard; returns the reports in order."""
+    import torch
+
+    torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
+    workers = (job.threads or psutil.cpu_count(logical=False) or 1) if device.type == "cpu" else 1
+    by_file: dict[str, list[Assignment]] = {}
+    for assignment in assignments:
+        by_file.setdefault(assignment.tensor.file, []).append(assignment)
+    reports = []
+    with TensorData(checkpoint) as data, ThreadPoolExecutor(workers) as pool:
+        for plan, some in zip(files, by_file.values(), strict=True):
+            writer = ShardWriter(partial, plan)
+            try:
+                for assignment in some:
+                    tensor = data.tensor(assignment.tensor)
+                    report, device = _one_tensor(assignment, tensor, device, pool, writer, teller, emit)
+                    reports.append(report)
+                    emit(TensorDone(report))
+                writer.close()
+            finally:
+                writer.abandon()
+            data.release(some[0].tensor.file)
+        teller.finish("")
+    return reports
+
+
+def _one_tensor(
+    assignment: Assignment,
+    tensor: torch.Tensor,
+    device: torch.device,
+    pool: Executor,
+    writer: ShardWriter,
+    teller: ProgressTeller,
+    emit: Emit,
+) -> tuple[TensorReport, torch.device]:
+    """The tensor's report and the device to go on with: the CPU once another device has run out of memory."""
+    import torch
+
+    done = 0
+
+    def advance(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        teller.add(nbytes, assignment.tensor.name)
+
+    if assignment.scheme is None or tensor.numel() == 0:
+        return keep_tensor(assignment, tensor, pool, writer.write, advance), device
+    try:
+        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance), device
+    except Exception as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+        emit(
+            Log(f"{device} ran out of memory at {assignment.tensor.name}; the rest is computed on the CPU.", "warning")
+        )
+        teller.add(-done, assignment.tensor.name)
+        device = torch.device("cpu")
+        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance), device
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in the folder, by name."""
+    sums = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as stream:
+            sums[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return sums
+
+
+def _publish(partial: Path, output: Path, overwrite: bool) -> None:
+    """Gives the finished folder its name. What was there before is removed only after the new one is in place."""
+    old = None
+    if overwrite and output.exists():
+        old = output.with_name(f"{output.name}.replaced-{partial.name.rpartition('-')[2]}")
+        output.rename(old)
+    elif output.exists():
+        output.rmdir()  # empty: preflight has seen to it
+    try:
+        partial.rename(output)
+    except OSError:
+        if old is not None:
+            old.rename(output)
+        raise
+    _sync_folder(output.parent)
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,151 @@
+"""One tensor: two passes over blocks of rows, the first for its range, the second for codes, bytes and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+from quantgui.checkpoint.tensor_data import row_blocks, torch_dtype
+from quantgui.formats.plain import FLOAT_DTYPES
+from quantgui.inspection.accumulator import TensorRange, TensorStatistics
+from quantgui.quant.method import RowArithmetic, ValueRange
+from quantgui.quant.registry import arithmetic
+from quantgui.schemes.assignment import Assignment
+from quantgui.types import TensorInfo, TensorReport, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+BLOCK_ELEMENTS = 1 << 18
+"""1 MiB of float32: a block and its temporaries stay in a core's cache, which is worth a factor of three."""
+
+Write = Callable[[str, int, "torch.Tensor"], None]
+Advance = Callable[[int], None]
+
+
+def measure_range(tensor: torch.Tensor, name: str, pool: Executor) -> TensorRange:
+    """Smallest and largest value. Raises UserError where a value is not finite."""
+
+    def one(block: tuple[int, torch.Tensor]) -> TensorRange:
+        part = TensorRange()
+        part.add(block[1].float(), name)
+        return part
+
+    whole = TensorRange()
+    for part in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS)):
+        whole.low, whole.high = min(whole.low, part.low), max(whole.high, part.high)
+    return whole
+
+
+def keep_tensor(
+    assignment: Assignment, tensor: torch.Tensor, pool: Executor, write: Write, advance: Advance
+) -> TensorReport:
+    """Copies the tensor's bytes unchanged and reports its distribution (floats only)."""
+    info = assignment.tensor
+    statistics = _original_statistics(info, tensor, pool)
+    matrix = tensor.reshape(1, -1) if tensor.ndim < 2 else tensor.reshape(tensor.shape[0], -1)
+    step = max(1, BLOCK_ELEMENTS // max(1, matrix.shape[1]))
+    row_bytes = matrix.shape[1] * tensor.element_size()
+    for first in range(0, matrix.shape[0] if tensor.numel() else 0, step):
+        rows = matrix[first : first + step]
+        write(info.name, first * row_bytes, rows)
+        advance(rows.numel() * tensor.element_size())
+    return report_of(assignment, statistics)
+
+
+def _original_statistics(info: TensorInfo, tensor: torch.Tensor, pool: Executor) -> TensorStatistics | None:
+    """Statistics of a kept float tensor; None for integers, empty tensors and values that are not finite."""
+    if info.dtype not in FLOAT_DTYPES or not info.numel:
+        return None
+    try:
+        whole = measure_range(tensor, info.name, pool)
+    except UserError:
+        return None  # a kept tensor passes through as it is
+    statistics = TensorStatistics(whole)
+    for first, rows in row_blocks(tensor, BLOCK_ELEMENTS):
+        statistics.add_original(first, rows.float())
+    return statistics
+
+
+def quantize_tensor(
+    assignment: Assignment,
+    tensor: torch.Tensor,
+    device: torch.device,
+    pool: Executor,
+    write: Write,
+    advance: Advance,
+) -> TensorReport:
+    """Quantizes block by block on `device`, writes the stored parts, reports sizes and errors.
+
+    Raises UserError for values that are not finite; writing again after a failure is harmless.
+    """
+    info, scheme = assignment.tensor, assignment.scheme
+    assert scheme is not None
+    method: RowArithmetic = arithmetic(scheme)
+    whole = measure_range(tensor, info.name, pool)
+    scale_dtype = torch_dtype(info.dtype)
+    names = {part.suffix: part.name_for(info.name) for part in assignment.parts()}
+    value_range = ValueRange(whole.low, whole.high)
+    # Storage offsets count rows of the flattened matrix; a vector is one row.
+    shape = info.shape if len(info.shape) > 1 else (1, info.numel)
+
+    def one(block: tuple[int, torch.Tensor]) -> tuple[TensorStatistics, tuple[float, ...]]:
+        first, stored = block
+        rows = stored.to(device).float()
+        quantized = method.quantize(rows, scale_dtype, value_range)
+        for part in scheme.storage.encode(scheme, quantized, first, shape):
+            write(names[part.suffix], part.offset, part.data.cpu())
+        statistics = TensorStatistics(whole)
+        statistics.add_original(first, rows)
+        statistics.add_quantized(rows, method.dequantize(quantized), method.step(quantized))
+        statistics.clipped = method.count_clipped(rows, quantized)
+        advance(stored.numel() * stored.element_size())
+        return statistics, method.levels(quantized) if first == 0 else ()
+
+    total = TensorStatistics(whole)
+    levels: tuple[float, ...] = ()
+    for statistics, some_levels in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS)):
+        total.merge(statistics)
+        levels = levels or some_levels
+    return report_of(assignment, total, levels)
+
+
+def report_of(
+    assignment: Assignment,
+    statistics: TensorStatistics | None,
+    levels: tuple[float, ...] = (),
+    *,
+    compared: bool | None = None,
+) -> TensorReport:
+    """The report of one tensor from its assignment and what was counted.
+
+    `compared` says whether dequantized values were counted too; by default they were where there is a scheme.
+    """
+    info = assignment.tensor
+    compared = assignment.scheme is not None if compared is None else compared
+    before = after = difference = error = None
+    if statistics is not None:
+        before, after, difference = statistics.histograms
+        error = statistics.error() if compared else None
+    return TensorReport(
+        name=info.name,
+        shape=info.shape,
+        role=info.role,
+        layer=info.layer,
+        module=info.module,
+        scheme_id=assignment.scheme.id if assignment.scheme else None,
+        bits=8 * assignment.nbytes / info.numel if info.numel else 0.0,
+        bytes_before=info.nbytes,
+        bytes_after=assignment.nbytes,
+        dtype_before=info.dtype,
+        why_kept=assignment.why,
+        error=error,
+        before=before,
+        after=after if compared else None,
+        difference=difference if compared else None,
+        levels=levels,
+        step=statistics.step if statistics is not None else None,
+        channel_max=statistics.channel_max if statistics is not None else (),
+        kurtosis=statistics.kurtosis if statistics is not None else None,
+    )

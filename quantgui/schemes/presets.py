@@ -1,0 +1,99 @@
+"""Ready-made mixed precision: each preset turns a recipe into another one for the tensors that a checkpoint has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from glob import escape
+
+from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+from quantgui.types import Checkpoint, Role, TensorInfo
+
+_LAYER = re.compile(r"^(?P<prefix>.*?\.)(?P<number>\d+)\.(?P<part>[^.]+)")
+_EIGHT_BIT = SchemeSpec("INT8")
+_FOUR_BIT = SchemeSpec("INT4")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named change of a recipe. `apply` is pure; rules that it brings come first."""
+
+    title: str
+    help: str  # one line
+    apply: Callable[[Checkpoint, Recipe], Recipe]
+
+
+def only(tensor: str) -> str:
+    """The pattern that matches this name and no other."""
+    return escape(tensor)
+
+
+def layer_pattern(checkpoint: Checkpoint, layer: int) -> str | None:
+    """The pattern of everything in one layer ("model.layers.0.*"), None where layers are not numbered in the names."""
+    for tensor in checkpoint.tensors:
+        match = _LAYER.match(tensor.name)
+        if match and tensor.layer == layer and int(match["number"]) == layer:
+            return f"{escape(match['prefix'])}{layer}.*"
+    return None
+
+
+def role_patterns(checkpoint: Checkpoint, role: Role) -> tuple[str, ...]:
+    """Patterns that match every matrix of `role` in any layer, and no matrix of another role.
+
+    One per part of the layer where a part has one role ("model.layers.*.self_attn.*"), else one per name.
+    """
+    matrices = [t for t in checkpoint.tensors if t.layer is not None and len(t.shape) >= 2]
+    roles_of_part: dict[str, set[Role]] = {}
+    for tensor in matrices:
+        roles_of_part.setdefault(_part(tensor), set()).add(tensor.role)
+    wanted = [t for t in matrices if t.role is role]
+    found = [f"{_part(t)}.*" if roles_of_part[_part(t)] == {role} else _any_layer(t.name) for t in wanted]
+    return tuple(dict.fromkeys(found))
+
+
+def _part(tensor: TensorInfo) -> str:
+    """The layer's part a tensor is in, for any layer: "model.layers.*.mlp"."""
+    match = _LAYER.match(tensor.name)
+    return f"{escape(match['prefix'])}*.{escape(match['part'])}" if match else escape(tensor.name)
+
+
+def _any_layer(name: str) -> str:
+    match = _LAYER.match(name)
+    return f"{escape(match['prefix'])}*{escape(name[match.end('number') :])}" if match else escape(name)
+
+
+def _with(recipe: Recipe, patterns: Iterable[str | None], scheme: SchemeSpec) -> Recipe:
+    new = [Rule(pattern, scheme) for pattern in patterns if pattern]
+    named = {rule.pattern for rule in new}
+    return replace(recipe, rules=(*new, *(rule for rule in recipe.rules if rule.pattern not in named)))
+
+
+def _attention_eight(checkpoint: Checkpoint, recipe: Recipe) -> Recipe:
+    return _with(replace(recipe, base=_FOUR_BIT), role_patterns(checkpoint, Role.ATTENTION), _EIGHT_BIT)
+
+
+def _ends_eight(checkpoint: Checkpoint, recipe: Recipe) -> Recipe:
+    layers = {tensor.layer for tensor in checkpoint.tensors if tensor.layer is not None}
+    ends = sorted({min(layers), max(layers)}) if layers else []
+    return _with(recipe, (layer_pattern(checkpoint, layer) for layer in ends), _EIGHT_BIT)
+
+
+def _sensitive_eight(checkpoint: Checkpoint, recipe: Recipe) -> Recipe:
+    sensitive = [t for t in checkpoint.tensors if t.module in ("attn.v", "mlp.down") and t.layer is not None]
+    return _with(recipe, dict.fromkeys(_any_layer(tensor.name) for tensor in sensitive), _EIGHT_BIT)
+
+
+PRESETS = (
+    Preset(
+        "Attention 8 bit, MLP 4 bit",
+        "Attention is a small part of the weights and pays for its bits.",
+        _attention_eight,
+    ),
+    Preset("First and last layer 8 bit", "The ends of the model are often the most sensitive.", _ends_eight),
+    Preset(
+        "Value and down projections 8 bit",
+        "The two matrices that llama.cpp's K-quant mixes also give more bits.",
+        _sensitive_eight,
+    ),
+)

@@ -1,0 +1,77 @@
+"""Which tensor gets which scheme, and what is said of the others."""
+
+import pytest
+
+from quantgui.quant.assignment import assign
+from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+from quantgui.types import Checkpoint, ModelConfig, Role, SourceKind, TensorInfo
+
+
+def tensor(name: str, shape: tuple[int, ...], role: Role, dtype: str = "BF16") -> TensorInfo:
+    size = 2
+    for n in shape:
+        size *= n
+    return TensorInfo(name, shape, dtype, size, role=role)
+
+
+def model(model_type: str = "llama") -> Checkpoint:
+    tensors = (
+        tensor("model.embed_tokens.weight", (512, 256), Role.EMBEDDING),
+        tensor("model.layers.0.self_attn.q_proj.weight", (256, 256), Role.ATTENTION),
+        tensor("model.layers.0.mlp.down_proj.weight", (256, 300), Role.MLP),
+        tensor("model.layers.0.mlp.experts.0.up_proj.weight", (256, 256), Role.EXPERT),
+        tensor("model.layers.0.self_attn.q_proj.bias", (256,), Role.ATTENTION),
+        tensor("model.norm.weight", (256,), Role.NORM),
+        tensor("lm_head.weight", (512, 256), Role.HEAD),
+    )
+    return Checkpoint("m", SourceKind.CONFIG, "", tensors, ModelConfig(model_type))
+
+
+def schemes(recipe: Recipe, checkpoint: Checkpoint | None = None) -> dict[str, str | None]:
+    result = assign(checkpoint or model(), recipe)
+    return {a.tensor.name: a.scheme.id if a.scheme else None for a in result}
+
+
+def test_the_base_leaves_embeddings_head_norms_biases_and_experts():
+    chosen = schemes(Recipe(SchemeSpec("INT4")))
+    assert [name for name, scheme in chosen.items() if scheme] == ["model.layers.0.self_attn.q_proj.weight"]
+
+
+def test_every_kept_tensor_says_why():
+    for assignment in assign(model(), Recipe(SchemeSpec("INT4"))):
+        assert (assignment.scheme is None) == bool(assignment.why)
+
+
+def test_a_group_size_that_does_not_divide_is_said_and_the_tensor_kept():
+    down = next(a for a in assign(model(), Recipe(SchemeSpec("INT4"))) if "down" in a.tensor.name)
+    assert down.scheme is None
+    assert "group size 128 does not divide 300" in down.why
+
+
+def test_the_first_matching_rule_wins():
+    rules = (Rule("*.q_proj.weight", SchemeSpec("INT8")), Rule("*.self_attn.*", None))
+    assert schemes(Recipe(SchemeSpec("INT4"), rules))["model.layers.0.self_attn.q_proj.weight"] == "INT8"
+    assert schemes(Recipe(SchemeSpec("INT4"), rules[::-1]))["model.layers.0.self_attn.q_proj.weight"] is None
+
+
+def test_a_rule_can_name_the_head_but_not_make_the_format_hold_an_embedding():
+    rules = (Rule("lm_head.weight", SchemeSpec("INT8")), Rule("*embed*", SchemeSpec("INT8")))
+    chosen = schemes(Recipe(SchemeSpec("INT4"), rules))
+    assert chosen["lm_head.weight"] == "INT8"
+    assert chosen["model.embed_tokens.weight"] is None
+
+
+def test_regular_expressions_and_their_mistakes():
+    assert Rule(r"re:layers\.0\.").matches(model().tensors[1])
+    with pytest.raises(ValueError, match="not a valid regular expression"):
+        Rule("re:(").matches(model().tensors[1])
+
+
+def test_a_cast_covers_everything():
+    assert set(schemes(Recipe(SchemeSpec("FP16"))).values()) == {"FP16"}
+
+
+def test_conv1d_models_are_refused_with_the_reason():
+    result = assign(model("gpt2"), Recipe(SchemeSpec("INT4", {"group_size": 32})))
+    assert all(a.scheme is None for a in result)
+    assert any("Conv1D" in a.why for a in result)
