@@ -84,7 +84,7 @@ def as_text(
     lines = [
         f"{checkpoint.name}{size}",
         f"on {_described(hardware)}",
-        f"with a context of {count(settings.context)} tokens, batch {count(settings.batch)}, KV cache {settings.kv_dtype}",
+        f"context {count(settings.context)} tokens, batch {count(settings.batch)}, KV cache {settings.kv_dtype}",
         "",
     ]
     table = [COLUMNS, *(_cells(estimate) for estimate in estimates)]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantgui.checkpoint.architectures import attention_layers, families, is_supported, tensor_shapes
+from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
+from quantgui.checkpoint.config import read_config
+from quantgui.types import ModelConfig, UserError
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 96,
+}
+PUBLISHED = [entry for entry in catalogue() if entry.supported and entry.parameters]
+
+
+@pytest.mark.parametrize("entry", PUBLISHED, ids=[entry.id for entry in PUBLISHED])
+def test_published_parameter_counts_are_exact(entry: CatalogueEntry) -> None:
+    assert entry.checkpoint().parameters == entry.parameters
+
+
+def test_every_published_count_is_covered() -> None:
+    assert [entry.id for entry in catalogue() if entry.parameters and not entry.supported] == []
+
+
+@pytest.mark.parametrize(
+    ("model_id", "parameters"),
+    [
+        ("deepseek-ai/DeepSeek-R1", 671_026_419_200),
+        ("openai/gpt-oss-20b", 20_914_757_184),
+        ("openai/gpt-oss-120b", 116_829_156_672),
+        ("google/gemma-3-27b-it", 27_009_002_240),
+        ("tiiuae/falcon-7b-instruct", 7_217_189_760),
+        ("stabilityai/stablelm-2-zephyr-1_6b", 1_644_515_328),
+        ("bigcode/starcoder2-7b", 7_173_923_840),
+        ("EleutherAI/pythia-2.8b", 2_775_208_960),
+    ],
+)
+def test_counts_stated_elsewhere(model_id: str, parameters: int) -> None:
+    """Model cards, runtimes' logs and the makers' reports, for models whose index states no plain total."""
+    entry = next(entry for entry in catalogue() if entry.id == model_id)
+    assert entry.checkpoint().parameters == parameters
+
+
+def test_deepseek_v32_differs_from_v3_by_its_indexers_alone() -> None:
+    v3, v32 = (_parameters(_entry(f"deepseek-ai/DeepSeek-V3{version}")) for version in ("", ".2"))
+    indexer = 64 * 128 * 1536 + 128 * 7168 + 2 * 128 + 64 * 7168
+    assert v32 - v3 == 61 * indexer
+
+
+@pytest.mark.parametrize("model_type", sorted(families()))
+def test_a_config_without_sizes_is_one_clear_sentence(model_type: str) -> None:
+    with pytest.raises(UserError, match="does not state"):
+        tensor_shapes(read_config({"model_type": model_type}))
+
+
+def test_an_unknown_architecture_says_so() -> None:
+    config = read_config({**LLAMA, "model_type": "mystery"})
+    assert not is_supported(config)
+    assert attention_layers(config) is None
+    with pytest.raises(UserError, match="mystery"):
+        tensor_shapes(config)
+
+
+def test_heads_that_do_not_divide_are_refused() -> None:
+    with pytest.raises(UserError, match="do not divide"):
+        tensor_shapes(read_config({**LLAMA, "num_key_value_heads": 3}))
+    with pytest.raises(UserError, match="not divisible"):
+        tensor_shapes(read_config({**LLAMA, "hidden_size": 65}))
+
+
+def test_more_tensors_than_any_model_has_are_refused() -> None:
+    with pytest.raises(UserError, match="more than"):
+        tensor_shapes(read_config({**LLAMA, "num_hidden_layers": 2**30}))
+
+
+def test_names_are_unique_in_every_catalogue_model() -> None:
+    seen = {entry.config.model_type: entry for entry in catalogue() if entry.supported}
+    for entry in seen.values():
+        names = [name for name, _ in tensor_shapes(entry.config)]
+        assert len(names) == len(set(names)), entry.id
+
+
+def test_the_language_model_of_a_nested_config_is_read() -> None:
+    nested = {"model_type": "llava", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
+    assert tensor_shapes(read_config(nested)) == tensor_shapes(read_config(LLAMA))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen3"])
+def test_a_config_without_json_is_read_by_its_facts(model_type: str) -> None:
+    """What a GGUF header states arrives under the project's own names only."""
+    facts = ModelConfig(
+        model_type,
+        hidden_size=64,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=16,
+        intermediate_size=128,
+        vocab_size=96,
+        raw={"general.architecture": model_type},
+    )
+    layers = attention_layers(facts)
+    assert layers is not None
+    assert [layer.elements_per_token for layer in layers] == [2 * 2 * 16] * 2
+
+
+@given(
+    key=st.sampled_from([*LLAMA, "head_dim", "attention_bias", "layer_types", "sliding_window", "tie_word_embeddings"]),
+    value=st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=3)
+    ),
+    model_type=st.sampled_from(sorted(families())),
+)
+def test_nonsense_ends_in_a_user_error_or_in_positive_shapes(key: str, value: object, model_type: str) -> None:
+    config = read_config({**LLAMA, "model_type": model_type, key: value})
+    try:
+        shapes = tensor_shapes(config)
+        layers = attention_layers(config)
+    except UserError:
+        return
+    assert all(size > 0 for _, shape in shapes for size in shape)
+    assert layers is None or all(layer.elements_per_token > 0 for layer in layers)
+
+
+def _entry(model_id: str) -> CatalogueEntry:
+    return next(entry for entry in catalogue() if entry.id == model_id)
+
+
+def _parameters(entry: CatalogueEntry) -> int:
+    return sum(math.prod(shape) for _, shape in tensor_shapes(entry.config))
