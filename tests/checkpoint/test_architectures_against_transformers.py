@@ -96,5 +96,6 @@ def test_names_and_shapes_are_those_of_a_saved_checkpoint(case: str, tmp_path: P
 
     described = read_config(json.loads((tmp_path / "config.json").read_text()))
     with safe_open(tmp_path / "model.safetensors", "np") as file:
-        saved = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        names = file.keys()
+        saved = {name: tuple(file.get_slice(name).get_shape()) for name in names}
     assert dict(tensor_shapes(described)) == saved
