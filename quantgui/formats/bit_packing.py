@@ -19,8 +19,8 @@ def pack_rows(codes: torch.Tensor, bits: int) -> torch.Tensor:
     """
     words = math.ceil(codes.shape[1] * bits / 32)
     if 8 % bits == 0:
-        return _pack_within_bytes(codes.contiguous(), bits, words)
-    return _pack_across_bytes(codes.contiguous(), bits, words)
+        return _pack_within_bytes(codes, bits, words)
+    return _pack_across_bytes(codes, bits, words)
 
 
 def _pack_across_bytes(codes: torch.Tensor, bits: int, words: int) -> torch.Tensor:
@@ -29,8 +29,8 @@ def _pack_across_bytes(codes: torch.Tensor, bits: int, words: int) -> torch.Tens
 
     rows, columns = codes.shape
     padded = torch.nn.functional.pad(codes.to(torch.int64), (0, -columns % BLOCK))
-    octets = padded.view(rows, -1, 8)
-    gathered = octets[:, :, 0].clone()
+    octets = padded.reshape(rows, -1, 8)
+    gathered = octets[:, :, 0].clone(memory_format=torch.contiguous_format)
     for index in range(1, 8):
         gathered |= octets[:, :, index] << (index * bits)
     data = gathered.view(torch.uint8).view(rows, -1, 8)[:, :, :bits].reshape(rows, -1)
@@ -44,10 +44,10 @@ def _pack_within_bytes(codes: torch.Tensor, bits: int, words: int) -> torch.Tens
     per_byte = 8 // bits
     per_word = 32 // bits
     data = torch.nn.functional.pad(codes.to(torch.uint8), (0, words * per_word - codes.shape[1]))
-    packed = data[:, 0::per_byte].clone()
+    packed = data[:, 0::per_byte].clone(memory_format=torch.contiguous_format)
     for index in range(1, per_byte):
         packed |= data[:, index::per_byte] << (index * bits)
-    return packed.view(torch.int32)
+    return packed.reshape(-1).view(torch.int32).view(len(codes), words)  # a single row may carry odd strides
 
 
 def unpack_rows(packed: torch.Tensor, bits: int, columns: int) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from quantgui.jobs.events import Event, Finished
 from quantgui.jobs.job import InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
@@ -26,9 +27,9 @@ def run(job: Job, emit: Emit) -> None:
             inspect(job, emit)
             emit(Finished())
         case ReadJob():
-            from quantgui.checkpoint.torch_file import read_torch_checkpoint
+            from quantgui.checkpoint.torch_file import open_torch
 
-            emit(Finished(checkpoint=read_torch_checkpoint(job.source)))
+            emit(Finished(checkpoint=open_torch(Path(job.source))))
         case VerifyJob():
             from quantgui.pipeline.reload import reload_and_compare
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantgui.checkpoint import ChildNeeded
 from quantgui.checkpoint.resolve import resolve
-from quantgui.checkpoint.torch_file import read_torch_checkpoint
+from quantgui.checkpoint.torch_file import open_torch
 from quantgui.types import Checkpoint
 
 
@@ -15,7 +15,7 @@ def open_source(reference: str) -> Checkpoint:
     try:
         return resolve(reference)
     except ChildNeeded:
-        return read_torch_checkpoint(reference)
+        return open_torch(Path(reference))
 
 
 def source_folder(checkpoint: Checkpoint) -> Path:
