@@ -60,7 +60,7 @@ def heat_map(reports: Iterable[TensorReport]) -> Html | None:
     bottom = len(modules) * ROW
     label = f"SQNR of {len(modules)} modules in {len(layers)} layers, {low:.1f} to {high:.1f} dB"
     return svg.figure(
-        WIDTH, bottom + 64, label, *names, *shapes, _layer_axis(layers, column, bottom), _scale(low, high, bottom + 44)
+        WIDTH, bottom + 46, label, *names, *shapes, _layer_axis(layers, column, bottom), _scale(low, high, bottom + 32)
     )
 
 

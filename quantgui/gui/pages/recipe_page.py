@@ -9,9 +9,11 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFileDialog,
+    QFrame,
     QHBoxLayout,
     QLineEdit,
     QMenu,
+    QScrollArea,
     QSplitter,
     QStackedLayout,
     QVBoxLayout,
@@ -103,7 +105,7 @@ class RecipePage(QWidget):
         stacked.setSpacing(14)
         stacked.addWidget(self._rules_card())
         stacked.addWidget(self._tensors_card(), 1)
-        columns.addWidget(self._base_card())
+        columns.addWidget(_scrolling(self._base_card(), LEFT_WIDTH))
         columns.addWidget(right)
         columns.setStretchFactor(1, 1)
         columns.setSizes([LEFT_WIDTH, 1000])
@@ -111,7 +113,6 @@ class RecipePage(QWidget):
 
     def _base_card(self) -> Card:
         card = Card("Precision")
-        card.setMinimumWidth(LEFT_WIDTH - 40)
         self._summary = muted()
         self._settings = QVBoxLayout()
         card.body.addWidget(self._schemes, 100)  # as tall as its rows before the stretch gets anything
@@ -299,6 +300,17 @@ def _subtitle(plan: RecipePlan) -> str:
         return "Predicted from the formats' own layouts, scales included; the files will have just this size."
     tensors = "tensor stays as it is because" if plan.problems == 1 else "tensors stay as they are because"
     return f"{plan.problems} {tensors} the format cannot hold them so; the table says why."
+
+
+def _scrolling(content: QWidget, width: int) -> QScrollArea:
+    """`content` in a column that scrolls where the window is too low for it."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setMinimumWidth(width)
+    area.setWidget(content)
+    return area
 
 
 def _clear(layout: QVBoxLayout | QHBoxLayout) -> None:

@@ -15,16 +15,18 @@ from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.empty_state import EmptyState
 from quantgui.gui.widgets.facts import Fact, Facts
+from quantgui.gui.widgets.figure_view import FigureView
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.gui.widgets.text import label, muted, small
 from quantgui.jobs.events import Finished, QuantizeResult
 from quantgui.jobs.run_record import RunRecord, read_record
 from quantgui.report.findings import KeyFigure, headline, key_figures, model_name, worst
+from quantgui.report.heat_map import heat_map
 from quantgui.report.html import write_report
 from quantgui.types import TensorReport, UserError
 
-WORST = 8
-FIGURES_PER_ROW = 3
+WORST = 6
+FIGURES_PER_ROW = 6
 DEFAULT_NAME = "report.html"
 FILE_FILTER = "HTML (*.html)"
 
@@ -44,6 +46,8 @@ class ReportPage(QWidget):
         self._notice = Notice()
         self._figures = QGridLayout()
         self._figures.setSpacing(12)
+        self._map = FigureView("Map of SQNR by layer and module")
+        self._map_card = Card("Map")
         self._worst = Facts()
         self._contents = Facts()
         self._add_body()
@@ -84,6 +88,8 @@ class ReportPage(QWidget):
     def _add_body(self) -> None:
         self._frame.body.addWidget(self._notice)
         self._frame.body.addLayout(self._figures)
+        self._map_card.body.addWidget(self._map)
+        self._frame.body.addWidget(self._map_card)
         row = QHBoxLayout()
         row.setSpacing(14)
         worst_card = Card("Lowest SQNR")
@@ -112,6 +118,11 @@ class ReportPage(QWidget):
         self._frame.set_title(headline(result), f"{model_name(result)} · {result.output}")
         self._show_figures(key_figures(result, reports))
         lowest = worst(reports, WORST)
+        drawn = heat_map(reports)
+        self._map_card.setVisible(drawn is not None)
+        if drawn is not None:
+            self._map_card.set_title(f"The weakest spot is {lowest[0].short_name}")
+            self._map.set_svg(drawn)
         self._worst.set_facts(
             [Fact(r.short_name, units.decibels(r.error.sqnr_db), "SQNR", r.name) for r in lowest if r.error]
         )
@@ -191,6 +202,7 @@ def _tile(figure: KeyFigure) -> Card:
     column.addWidget(label(figure.value, "title"))
     column.addWidget(small(figure.note or " "))
     card.body.addLayout(column)
+    card.body.addStretch(1)
     return card
 
 
@@ -198,8 +210,7 @@ def _contents(result: QuantizeResult, reports: tuple[TensorReport, ...]) -> list
     drawn = sum(report.before is not None for report in reports)
     return [
         Fact("Finding", "sizes, bits per weight, errors, and how the result was checked"),
-        Fact("Map", "SQNR of every layer and module", "SQNR"),
-        Fact("Distributions", "weights before and after, and their error" if drawn else "none were recorded"),
+        Fact("Figures", "map of SQNR" + (", weights before and after, and their error" if drawn else ""), "SQNR"),
         Fact("Tensors", f"all {units.count(len(reports))}, with size and error"),
         Fact("Recipe", "as JSON, to repeat the run"),
         Fact("Origin", f"versions of the libraries, and SHA-256 of {units.file_size(result.file_bytes)} of weights"),
