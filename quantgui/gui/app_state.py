@@ -342,7 +342,7 @@ class AppState(QObject):
             self.hardware_changed.emit()
 
     def _estimate(self) -> None:
-        if self._checkpoint is None:
+        if self._checkpoint is None or self._hardware is UNKNOWN_MACHINE:
             self._estimates = ()
         else:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from quantgui.gui.widgets.error_panel import ErrorPanel
+from quantgui.gui.widgets.error_slot import ErrorSlot
 from quantgui.gui.widgets.text import muted, title
 from quantgui.types import UserError
 
@@ -33,9 +33,8 @@ class PageFrame(QWidget):
         top.addLayout(self.buttons)
         top.setAlignment(self.buttons, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(top)
-        self._errors = QVBoxLayout()
-        layout.addLayout(self._errors)
-        self._error: ErrorPanel | None = None
+        self._error = ErrorSlot()
+        layout.addWidget(self._error)
         self.body = QVBoxLayout()
         self.body.setSpacing(14)
         if scrolls:
@@ -51,12 +50,7 @@ class PageFrame(QWidget):
 
     def show_error(self, error: UserError | None) -> None:
         """Show what went wrong below the title, or nothing for None."""
-        if self._error is not None:
-            self._error.deleteLater()
-            self._error = None
-        if error is not None:
-            self._error = ErrorPanel(error)
-            self._errors.addWidget(self._error)
+        self._error.show_error(error)
 
     def _scroller(self) -> QScrollArea:
         area = QScrollArea()

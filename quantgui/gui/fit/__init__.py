@@ -1,0 +1,1 @@
+"""The parts of the Fit page: what it finds, its bars, its sliders, its details."""

@@ -1,0 +1,161 @@
+"""Settings: looks, folders, what computes, and what to send when asking for help."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSpinBox
+
+from quantgui.gui import diagnostics
+from quantgui.gui.app_state import AppState
+from quantgui.gui.pages import Page
+from quantgui.gui.settings import MEMORY_UNITS, THEMES
+from quantgui.gui.widgets.buttons import button
+from quantgui.gui.widgets.card import Card
+from quantgui.gui.widgets.folder_field import FolderField
+from quantgui.gui.widgets.page_frame import PageFrame
+from quantgui.gui.widgets.text import muted, small
+from quantgui.types import HardwareTarget
+
+THEME_WORDS = {"system": "As the system says", "light": "Light", "dark": "Dark"}
+UNIT_WORDS = {"GiB": "GiB (1,073,741,824 bytes)", "GB": "GB (1,000,000,000 bytes)"}
+FIELD_WIDTH = 300
+
+
+class SettingsPage(PageFrame):
+    """Every change is saved at once."""
+
+    def __init__(self, state: AppState) -> None:
+        super().__init__("Settings", "Changes are saved as you make them.", scrolls=True)
+        self._state = state
+        for card in (self._looks(), self._folders(), self._computation(), self._help()):
+            self.body.addWidget(card)
+        self.body.addStretch(1)
+
+    def _looks(self) -> Card:
+        state = self._state
+        card, form = _form_card("Looks")
+        theme = _choices("Theme", {key: THEME_WORDS[key] for key in THEMES}, state.settings.theme)
+        theme.currentIndexChanged.connect(lambda: state.change_settings(theme=theme.currentData()))
+        state.settings_changed.connect(lambda: _select(theme, state.settings.theme))
+        unit = _choices("Unit of memory", {key: UNIT_WORDS[key] for key in MEMORY_UNITS}, state.settings.memory_unit)
+        unit.currentIndexChanged.connect(lambda: state.change_settings(memory_unit=unit.currentData()))
+        form.addRow("Theme", theme)
+        form.addRow("Unit of memory", unit)
+        card.body.addWidget(small("Files are always shown in GB, as shops and file managers count them."))
+        return card
+
+    def _folders(self) -> Card:
+        state, home = self._state, self._state.home
+        card, form = _form_card("Folders")
+        rows = (
+            ("Outputs", "outputs_folder", str(home.outputs)),
+            ("Models", "models_folder", "Where file dialogs begin"),
+            ("Cache", "cache_folder", str(home.cache)),
+        )
+        for title, field, default in rows:
+            chooser = FolderField(title, getattr(state.settings, field), default)
+            chooser.changed.connect(lambda text, field=field: state.change_settings(**{field: text}))
+            form.addRow(title, chooser)
+        limit = QDoubleSpinBox()
+        limit.setRange(0.1, 10_000)
+        limit.setDecimals(1)
+        limit.setSuffix(" GB")
+        limit.setMaximumWidth(FIELD_WIDTH)
+        limit.setValue(state.settings.cache_limit_gb)
+        limit.setAccessibleName("Limit of the cache")
+        limit.valueChanged.connect(lambda value: state.change_settings(cache_limit_gb=value))
+        form.addRow("Limit of the cache", limit)
+        return card
+
+    def _computation(self) -> Card:
+        state = self._state
+        card, form = _form_card("Computation")
+        device = _choices("Device", devices_of(state.machine), state.settings.device)
+        device.currentIndexChanged.connect(lambda: state.change_settings(device=device.currentData()))
+        state.hardware_changed.connect(lambda: _refill(device, devices_of(state.machine), state.settings.device))
+        threads = QSpinBox()
+        threads.setRange(0, 1024)
+        threads.setSpecialValueText("All cores")
+        threads.setMaximumWidth(FIELD_WIDTH)
+        threads.setValue(state.settings.threads or 0)
+        threads.setAccessibleName("Threads")
+        threads.valueChanged.connect(lambda value: state.change_settings(threads=value or None))
+        form.addRow("Device", device)
+        form.addRow("Threads", threads)
+        card.body.addWidget(small("A device that runs out of memory is left for the CPU; the run goes on."))
+        return card
+
+    def _help(self) -> Card:
+        card = Card("When something goes wrong")
+        card.body.addWidget(muted("Diagnostics hold versions, the platform and the end of the log; nothing of models."))
+        row = QHBoxLayout()
+        row.addWidget(button("Copy diagnostics", self._copy, icon="copy"))
+        row.addWidget(button("Open the log folder", self._open_logs, icon="open"))
+        row.addStretch(1)
+        card.body.addLayout(row)
+        return card
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(diagnostics.collect())
+        self._state.message.emit("Diagnostics are on the clipboard.")
+
+    def _open_logs(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._state.home.logs)))
+
+
+def devices_of(machine: HardwareTarget) -> dict[str, str]:
+    """Devices the arithmetic can run on, by torch's names."""
+    found = {"cpu": "CPU"}
+    index = 0
+    for gpu in machine.accelerators:
+        if gpu.vendor == "Apple":
+            found["mps"] = gpu.name
+        elif gpu.vendor in ("NVIDIA", "AMD"):
+            found[f"cuda:{index}"] = gpu.name
+            index += 1
+    return found
+
+
+def _form_card(title: str) -> tuple[Card, QFormLayout]:
+    card = Card(title)
+    form = QFormLayout()
+    form.setHorizontalSpacing(20)
+    form.setVerticalSpacing(10)
+    card.body.addLayout(form)
+    return card, form
+
+
+def _choices(name: str, words: dict[str, str], chosen: str) -> QComboBox:
+    made = QComboBox()
+    made.setMaximumWidth(FIELD_WIDTH)
+    made.setAccessibleName(name)
+    _refill(made, words, chosen)
+    return made
+
+
+def _refill(combo: QComboBox, words: dict[str, str], chosen: str) -> None:
+    combo.blockSignals(True)
+    combo.clear()
+    for key, text in words.items() if chosen in words else (words | {chosen: chosen}).items():
+        combo.addItem(text, key)
+    combo.blockSignals(False)
+    _select(combo, chosen)
+
+
+def _select(combo: QComboBox, key: str) -> None:
+    combo.blockSignals(True)
+    combo.setCurrentIndex(combo.findData(key))
+    combo.blockSignals(False)
+
+
+PAGE = Page(
+    id="settings",
+    title="Settings",
+    order=1,
+    icon="settings",
+    shortcut="Ctrl+,",
+    make=SettingsPage,
+    at_foot=True,
+    tip="Theme, folders, device, diagnostics.",
+)

@@ -1,0 +1,34 @@
+"""Room for one error, which takes no place while there is none."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from quantgui.gui.widgets.error_panel import ErrorPanel
+from quantgui.types import UserError
+
+
+class ErrorSlot(QWidget):
+    """Put it where the error happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._error: UserError | None = None
+        self._panel: ErrorPanel | None = None
+        self.hide()
+
+    def show_error(self, error: UserError | None) -> None:
+        """Show `error`, or nothing for None."""
+        if error is self._error:
+            return
+        if self._panel is not None:
+            self._panel.hide()
+            self._panel.deleteLater()
+            self._panel = None
+        self._error = error
+        if error is not None:
+            self._panel = ErrorPanel(error)
+            self._layout.addWidget(self._panel)
+        self.setVisible(error is not None)
