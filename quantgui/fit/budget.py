@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantgui.types import HardwareTarget, UserError
+from quantgui.types import HardwareTarget, Provenance, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Budget:
     device_bytes: int  # all accelerators together; 0 where the model runs from RAM
     ram_bytes: int
     unified: bool = False  # the accelerator's bytes are part of the RAM's
+    is_free_now: bool = False  # measured on this machine a moment ago
 
     @property
     def primary_bytes(self) -> int:
@@ -28,9 +29,10 @@ class Budget:
     @property
     def primary_name(self) -> str:
         """What `primary_bytes` is called."""
-        if not self.device_bytes:
-            return "RAM"
-        return "memory that the GPU may use" if self.unified else "GPU memory"
+        if self.unified and self.device_bytes:
+            return "memory that the GPU may use"
+        name = "GPU memory" if self.device_bytes else "RAM"
+        return f"free {name}" if self.is_free_now else name
 
 
 def budget_of(hardware: HardwareTarget) -> Budget:
@@ -46,4 +48,5 @@ def budget_of(hardware: HardwareTarget) -> Budget:
         device = min(device, ram)
     if not device and not ram:
         raise UserError(f"The memory of {hardware.name} is not known.", hint="Give its GPU memory or RAM by hand.")
-    return Budget(device, ram or 0, unified)
+    measured = hardware.provenance is Provenance.MEASURED
+    return Budget(device, ram or 0, unified, is_free_now=measured)

@@ -84,7 +84,9 @@ def test_targets_are_read_as_people_write_them(written: str, count: int, name: s
     assert (len(made.accelerators), made.name) == (count, name)
 
 
-@pytest.mark.parametrize("written", ["0x RTX 4090", "65 x RTX 4090", "2x Apple M4", "Apple M4 64GB", "999999x T4", "2x"])
+@pytest.mark.parametrize(
+    "written", ["0x RTX 4090", "65 x RTX 4090", "2x Apple M4", "Apple M4 64GB", "999999x T4", "2x"]
+)
 def test_impossible_targets_are_one_clear_sentence(written: str) -> None:
     with pytest.raises(UserError):
         parse_target(written)

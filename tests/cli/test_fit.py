@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantgui.cli.main import main
+from quantgui.quant.registry import rows
+from quantgui.types import GIB, Verdict
+
+ROW_KEYS = {
+    "id",
+    "bits_per_weight",
+    "weights_bytes",
+    "kv_cache_bytes",
+    "compute_bytes",
+    "overhead_bytes",
+    "total_bytes",
+    "file_bytes",
+    "verdict",
+}
+
+
+def fit(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main(["fit", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_json_has_the_agreed_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    said = fit(capsys, "Qwen/Qwen3-8B", "--hardware", "2xRTX 3060", "--context", "4096", "--batch", "2")
+    assert said["model"] == "Qwen/Qwen3-8B"
+    assert said["parameters"] == 8_190_735_360
+    assert said["hardware"]["memory_bytes"] == 24 * GIB
+    assert len(said["hardware"]["accelerators"]) == 2
+    assert [row["id"] for row in said["rows"]] == [row.id for row in rows()]
+    for row in said["rows"]:
+        assert row.keys() >= ROW_KEYS
+        assert row["verdict"] in list(Verdict)
+        assert row["compute_bytes"] is None
+        assert row["total_bytes"] == row["weights_bytes"] + row["kv_cache_bytes"]
+        assert row["kv_cache_bytes"] == 2 * 4096 * 36 * 2 * 8 * 128 * 2
+
+
+def test_what_is_not_known_is_null(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = fit(capsys, "deepseek-ai/DeepSeek-V3.2", "--hardware", "T4")
+    assert {row["kv_cache_bytes"] for row in said["rows"]} == {None}
+    assert all(row["total_bytes"] == row["weights_bytes"] for row in said["rows"])
+
+
+def test_a_bare_config_is_enough(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = {"model_type": "llama", "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 1}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**config, "num_attention_heads": 2, "vocab_size": 64}))
+    said = fit(capsys, str(path), "--hardware", "T4")
+    assert said["parameters"] == 2 * 64 * 128 + 4 * 128 * 128 + 3 * 128 * 256 + 3 * 128
+
+
+def test_the_default_context_is_what_the_model_was_made_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(capsys, "Llama-2-7b-hf", "--hardware", "T4")["context"] == 4096
+
+
+def test_the_table_has_units_and_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "Qwen3-8B", "--hardware", "RTX 3060", "--ram", "8"]) == 0
+    said = capsys.readouterr().out
+    for word in ("GiB", "GB", "fits", "too large", "KV cache", "INT4", "would fit"):
+        assert word in said
+    assert "assumed" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-model",),
+        ("Qwen3-8B", "--hardware", "no such device"),
+        ("Qwen3-8B", "--hardware", "T4", "--context", "0"),
+        ("Qwen3-8B", "--hardware", "T4", "--context", "-3"),
+        ("Qwen3-8B", "--hardware", "T4", "--batch", "999999999"),
+        ("Qwen3-8B", "--ram", "16"),
+        ("Qwen3-8B", "--hardware", "T4", "--ram", "nan"),
+    ],
+)
+def test_nonsense_ends_with_one_sentence_and_a_failure(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert main(["fit", *arguments]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")

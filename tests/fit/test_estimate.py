@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
+from quantgui.fit.estimate import estimate_all, estimate_recipe
+from quantgui.fit.settings import FitSettings
+from quantgui.hardware.catalogue import target
+from quantgui.hardware.custom import custom_target
+from quantgui.quant.registry import rows
+from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+from quantgui.types import GIB, Checkpoint, HardwareTarget, MemoryKind, Provenance, UserError, Verdict
+
+
+@cache
+def llama_8b() -> Checkpoint:
+    return find_entry("meta-llama/Llama-3.1-8B-Instruct").checkpoint()
+
+
+@pytest.fixture(scope="module")
+def model() -> Checkpoint:
+    return llama_8b()
+
+
+@pytest.fixture(scope="module")
+def card() -> HardwareTarget:
+    return target("RTX 3060")
+
+
+def test_every_row_has_its_four_parts_and_they_add_up(model: Checkpoint, card: HardwareTarget) -> None:
+    estimates = estimate_all(model, card)
+    assert [e.scheme_id for e in estimates] == [row.id for row in rows()]
+    for estimate in estimates:
+        assert [part.kind for part in estimate.parts] == list(MemoryKind)
+        assert estimate.total_bytes == sum(p.nbytes for p in estimate.parts if p.nbytes is not None)
+        assert estimate.part(MemoryKind.KV_CACHE) == GIB
+        assert estimate.part(MemoryKind.COMPUTE) is None, "not estimated is None, never 0"
+        assert estimate.parts[0].provenance is Provenance.DERIVED
+        assert estimate.reason.endswith(".")
+
+
+def test_bf16_of_an_8b_does_not_fit_12_gib_and_int4_does(model: Checkpoint, card: HardwareTarget) -> None:
+    verdicts = {e.scheme_id: e.verdict for e in estimate_all(model, card)}
+    assert (verdicts["BF16"], verdicts["INT4"]) == (Verdict.OFFLOAD, Verdict.FITS)
+
+
+@settings(deadline=None)
+@given(context=st.integers(1, 10**7), more=st.integers(0, 10**7), batch=st.integers(1, 64))
+def test_a_longer_context_never_needs_less(context: int, more: int, batch: int) -> None:
+    order, card = list(Verdict), target("RTX 3060")
+    short = estimate_all(llama_8b(), card, FitSettings(context, batch))
+    long = estimate_all(llama_8b(), card, FitSettings(context + more, batch))
+    for before, after in zip(short, long, strict=True):
+        assert after.total_bytes >= before.total_bytes
+        assert order.index(after.verdict) >= order.index(before.verdict)
+
+
+@settings(deadline=None)
+@given(vram=st.just(0) | st.floats(1, 1000), ram=st.floats(1, 1000), more=st.floats(0, 1000))
+def test_more_memory_never_gets_a_worse_verdict(vram: float, ram: float, more: float) -> None:
+    order = list(Verdict)
+    small = estimate_all(llama_8b(), custom_target("x", vram, ram))
+    large = estimate_all(llama_8b(), custom_target("x", vram + more if vram else 0, ram + more))
+    for before, after in zip(small, large, strict=True):
+        assert order.index(after.verdict) <= order.index(before.verdict)
+
+
+def test_a_recipe_of_one_row_is_that_row(model: Checkpoint, card: HardwareTarget) -> None:
+    for estimate in estimate_all(model, card):
+        assert estimate_recipe(model, Recipe(SchemeSpec(estimate.scheme_id)), card) == estimate
+
+
+def test_a_recipe_that_keeps_more_needs_more(model: Checkpoint, card: HardwareTarget) -> None:
+    plain = estimate_recipe(model, Recipe(SchemeSpec("INT4")), card)
+    kept = estimate_recipe(model, Recipe(SchemeSpec("INT4"), (Rule("*.down_proj.weight"),)), card)
+    assert kept.total_bytes > plain.total_bytes
+    with pytest.raises(UserError):
+        estimate_recipe(model, Recipe(SchemeSpec("INT5½")), card)
+
+
+def test_an_impossible_config_leaves_the_weights_and_says_why(model: Checkpoint, card: HardwareTarget) -> None:
+    assert model.config is not None
+    broken = replace(model, config=replace(model.config, raw={**model.config.raw, "num_key_value_heads": 7}))
+    for estimate in estimate_all(broken, card):
+        assert estimate.part(MemoryKind.KV_CACHE) is None
+        assert estimate.part(MemoryKind.WEIGHTS)
+        assert "do not divide" in estimate.parts[1].note
+        assert "not estimated" in estimate.reason
+
+
+def test_a_checkpoint_without_a_config_or_tensors_is_survived(card: HardwareTarget, model: Checkpoint) -> None:
+    assert estimate_all(replace(model, config=None), card)
+    for estimate in estimate_all(replace(model, tensors=()), card):
+        assert estimate.bits_per_weight == 0
+        assert estimate.part(MemoryKind.WEIGHTS) == 0
+
+
+def test_a_context_beyond_what_the_model_was_made_for_is_said(model: Checkpoint, card: HardwareTarget) -> None:
+    within, beyond = (estimate_all(model, card, FitSettings(n))[0].parts[1].note for n in (131_072, 131_073))
+    assert within == ""
+    assert "made for" in beyond
+
+
+@pytest.mark.parametrize("model_id", ["Qwen3-4B", "gemma-3-27b-it", "gpt-oss-20b", "Mixtral-8x7B-v0.1", "phi-2"])
+def test_families_of_the_catalogue_are_estimated_on_every_kind_of_hardware(model_id: str) -> None:
+    entry = find_entry(model_id)
+    checkpoint = checkpoint_from_config(entry.id, entry.config)
+    for name in ("RTX 4090", "Apple M4 Max", "Snapdragon 8 Elite", "Raspberry Pi 5", "EPYC Turin, 12ch DDR5-6000"):
+        estimates = estimate_all(checkpoint, target(name))
+        assert all(e.part(MemoryKind.KV_CACHE) for e in estimates), entry.id
+        assert {e.verdict for e in estimates} <= set(Verdict)
