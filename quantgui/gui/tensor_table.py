@@ -26,6 +26,7 @@ class Column:
     words: Callable[[TensorReport], str]
     unit: str = ""
     is_text: bool = False
+    word: str = ""  # the glossary's entry where it is not the title
 
 
 def _of_error(name: str) -> Callable[[TensorReport], float | None]:
@@ -60,15 +61,15 @@ COLUMNS = (
     Column("Tensor", lambda r: r.name, lambda r: r.short_name, is_text=True),
     Column("Shape", lambda r: " x ".join(map(str, r.shape)), lambda r: units.shape(r.shape), is_text=True),
     Column("Scheme", _scheme, _scheme, is_text=True),
-    Column("Bits", lambda r: r.bits, lambda r: f"{r.bits:.2f}", "per weight"),
+    Column("Bits", lambda r: r.bits, lambda r: f"{r.bits:.2f}", "per weight", word="Bits per weight"),
     Column("Before", lambda r: r.bytes_before, lambda r: units.file_size(r.bytes_before), "bytes"),
     Column("After", lambda r: r.bytes_after, lambda r: units.file_size(r.bytes_after), "bytes"),
     Column("SQNR", _sqnr, _sqnr_words, "dB"),
     Column("Cosine", _of_error("cosine"), _number("cosine", _cosine)),
     Column("MSE", _of_error("mse"), _number("mse", units.scientific)),
-    Column("Max error", _of_error("max_abs"), _number("max_abs", units.scientific)),
+    Column("Max error", _of_error("max_abs"), _number("max_abs", units.scientific), word="Max abs error"),
     Column("Clipped", _of_error("clipped"), _number("clipped", units.percent), "fraction"),
-    Column("To zero", _of_error("zeroed"), _number("zeroed", units.percent), "fraction"),
+    Column("To zero", _of_error("zeroed"), _number("zeroed", units.percent), "fraction", word="Rounded to zero"),
 )
 SQNR_COLUMN = next(index for index, column in enumerate(COLUMNS) if column.title == "SQNR")
 
@@ -148,7 +149,7 @@ class TensorTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return column.title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return glossary.explain(column.title)
+            return glossary.explain(column.word or column.title)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignLeft if column.is_text else Qt.AlignmentFlag.AlignRight
             return side | Qt.AlignmentFlag.AlignVCenter
