@@ -23,8 +23,12 @@ class ShardWriter:
         self._written = dict.fromkeys(self._places, 0)
         self._lock = threading.Lock()
         self._file = (folder / plan.name).open("wb", buffering=0)
-        self._reserve(plan.nbytes)
-        self._file.write(plan.header)
+        try:
+            self._reserve(plan.nbytes)
+            self._file.write(plan.header)
+        except OSError:
+            self._file.close()
+            raise
 
     def _reserve(self, nbytes: int) -> None:
         if not hasattr(os, "posix_fallocate"):

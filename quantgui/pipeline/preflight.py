@@ -39,8 +39,8 @@ def kept_warnings(assignments: Sequence[Assignment]) -> tuple[str, ...]:
     warnings = []
     for why, count in reasons.items():
         scheme, _, reason = why.partition(" cannot hold it: ")
-        tensors = "1 tensor stays" if count == 1 else f"{count:,} tensors stay"
-        warnings.append(f"{tensors} as they are instead of {scheme}: {reason}")
+        tensors = "1 tensor stays as it is" if count == 1 else f"{count:,} tensors stay as they are"
+        warnings.append(f"{tensors} instead of {scheme}: {reason}")
     return tuple(warnings)
 
 

@@ -44,6 +44,8 @@ def _assign_one(checkpoint: Checkpoint, tensor: TensorInfo, rule: Rule | None, s
     if rule is not None and scheme is None:
         return Assignment(tensor, None, f"A rule keeps it: {rule.pattern}")
     assert scheme is not None
+    if tensor.dtype.startswith(("I", "U", "BOOL")):
+        return Assignment(tensor, None, "Integers are kept: they are positions or counters, not weights.")
     if rule is None and not scheme.whole_model:
         if tensor.role in WHY_KEPT:
             return Assignment(tensor, None, WHY_KEPT[tensor.role])
