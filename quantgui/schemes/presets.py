@@ -13,6 +13,7 @@ from quantgui.types import Checkpoint, Role, TensorInfo
 _LAYER = re.compile(r"^(?P<prefix>.*?\.)(?P<number>\d+)\.(?P<part>[^.]+)")
 _EIGHT_BIT = SchemeSpec("INT8")
 _FOUR_BIT = SchemeSpec("INT4")
+SENSITIVE = ("attn.v", "mlp.down")
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,39 @@ def role_patterns(checkpoint: Checkpoint, role: Role) -> tuple[str, ...]:
     matrices = [t for t in checkpoint.tensors if t.layer is not None and len(t.shape) >= 2]
     roles_of_part: dict[str, set[Role]] = {}
     for tensor in matrices:
-        roles_of_part.setdefault(_part(tensor), set()).add(tensor.role)
-    wanted = [t for t in matrices if t.role is role]
-    found = [f"{_part(t)}.*" if roles_of_part[_part(t)] == {role} else _any_layer(t.name) for t in wanted]
-    return tuple(dict.fromkeys(found))
+        roles_of_part.setdefault(_part(tensor.name), set()).add(tensor.role)
+    wanted = [t.name for t in matrices if t.role is role]
+    others = [t for t in matrices if t.role is not role]
+    ends = [_part(name) if roles_of_part[_part(name)] == {role} else name for name in wanted]
+    return tuple(_any_layer(end, others) for end in dict.fromkeys(map(_without_number, ends)))
 
 
-def _part(tensor: TensorInfo) -> str:
-    """The layer's part a tensor is in, for any layer: "model.layers.*.mlp"."""
-    match = _LAYER.match(tensor.name)
-    return f"{escape(match['prefix'])}*.{escape(match['part'])}" if match else escape(tensor.name)
-
-
-def _any_layer(name: str) -> str:
+def _part(name: str) -> str:
+    """The name up to the layer's part that the tensor is in, with a dot: "model.layers.7.mlp."."""
     match = _LAYER.match(name)
-    return f"{escape(match['prefix'])}*{escape(name[match.end('number') :])}" if match else escape(name)
+    return f"{match[0]}." if match and len(match[0]) < len(name) else name
+
+
+def _without_number(name: str) -> tuple[str, str]:
+    """What stands before and after the layer's number; all of a name without one stands before."""
+    match = _LAYER.match(name)
+    return (name[: match.start("number")], name[match.end("number") :]) if match else (name, "")
+
+
+def _any_layer(ends: tuple[str, str], others: Iterable[TensorInfo]) -> str:
+    """The pattern for every layer of a name, or of all names below a part.
+
+    A glob's star also spans dots: `layer.*.output.*` reaches `layer.0.attention.output.dense`. Where it would reach one
+    of `others`, an expression that takes only a number there is used instead.
+    """
+    before, after = ends
+    if not after:
+        return escape(before)
+    below = "*" if after.endswith(".") else ""
+    glob = f"{escape(before)}*{escape(after)}{below}"
+    if not any(Rule(glob).matches(tensor) for tensor in others):
+        return glob
+    return rf"re:^{re.escape(before)}\d+{re.escape(after)}" + ("" if below else "$")
 
 
 def _with(recipe: Recipe, patterns: Iterable[str | None], scheme: SchemeSpec) -> Recipe:
@@ -80,8 +99,11 @@ def _ends_eight(checkpoint: Checkpoint, recipe: Recipe) -> Recipe:
 
 
 def _sensitive_eight(checkpoint: Checkpoint, recipe: Recipe) -> Recipe:
-    sensitive = [t for t in checkpoint.tensors if t.module in ("attn.v", "mlp.down") and t.layer is not None]
-    return _with(recipe, dict.fromkeys(_any_layer(tensor.name) for tensor in sensitive), _EIGHT_BIT)
+    matrices = [tensor for tensor in checkpoint.tensors if tensor.layer is not None]
+    sensitive = [t for t in matrices if t.module in SENSITIVE]
+    others = [t for t in matrices if t.module not in SENSITIVE]
+    ends = dict.fromkeys(_without_number(tensor.name) for tensor in sensitive)
+    return _with(recipe, (_any_layer(end, others) for end in ends), _EIGHT_BIT)
 
 
 PRESETS = (
