@@ -70,5 +70,7 @@ def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
     if not groups:
         return KvCache(()), "An encoder keeps no cache."
     windows = {group.window for group in groups if group.window}
+    if windows and "general.architecture" in config.raw:
+        return None, "Not estimated: how llama.cpp keeps sliding windows is not modelled yet."
     note = f"Sliding layers keep their last {count(min(windows))} tokens." if windows else ""
     return KvCache(groups), note

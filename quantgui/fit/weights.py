@@ -49,7 +49,7 @@ def per_checkpoint(function: Callable[[Checkpoint], T]) -> Callable[[Checkpoint]
     def cached(checkpoint: Checkpoint) -> T:
         if id(checkpoint) not in remembered:
             if len(remembered) >= _CACHED_CHECKPOINTS:
-                remembered.pop(next(iter(remembered)))
+                remembered.pop(next(iter(remembered)), None)  # two threads may meet here
             remembered[id(checkpoint)] = (checkpoint, function(checkpoint))  # holding it keeps its id from being reused
         return remembered[id(checkpoint)][1]
 

@@ -97,6 +97,28 @@ def test_what_is_not_known_is_none_with_a_reason(config: ModelConfig | None) -> 
     assert note.startswith("Not estimated")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "keys", "bytes_per_token"),
+    [
+        ("llama", {}, 2 * 2 * 16 * 2),
+        ("qwen3moe", {}, 2 * 2 * 16 * 2),
+        ("deepseek2", {"attention.kv_lora_rank": 512, "rope.dimension_count": 64}, 576 * 2),
+    ],
+)
+def test_the_facts_of_a_gguf_header_are_enough(architecture: str, keys: dict[str, int], bytes_per_token: int) -> None:
+    raw = {"general.architecture": architecture} | {f"{architecture}.{key}": value for key, value in keys.items()}
+    config = ModelConfig(architecture, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=16, raw=raw)
+    assert cache_of(config).nbytes(FitSettings(1)) == 3 * bytes_per_token
+
+
+def test_the_sliding_window_of_a_gguf_is_left_to_its_runtime() -> None:
+    raw = {"general.architecture": "gemma3", "gemma3.attention.sliding_window": 1024}
+    config = ModelConfig("gemma3", num_layers=3, num_heads=4, num_kv_heads=2, head_dim=16, raw=raw)
+    cache, note = kv_cache(config)
+    assert cache is None
+    assert "llama.cpp" in note
+
+
 def test_no_catalogue_model_breaks_it() -> None:
     for entry in catalogue():
         cache, note = kv_cache(entry.config)

@@ -11,7 +11,7 @@ import pkgutil
 from functools import cache
 
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family
-from quantgui.checkpoint.architectures._keys import Keys
+from quantgui.checkpoint.architectures._keys import Keys, hub_name
 from quantgui.types import ModelConfig, UserError
 
 MAX_TENSORS = 500_000
@@ -28,7 +28,7 @@ def families() -> dict[str, Family]:
 
 def is_supported(config: ModelConfig) -> bool:
     """Whether this architecture's tensors are known here; the config may still turn out incomplete."""
-    return config.model_type in families()
+    return _known_family(config) is not None
 
 
 def tensor_shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -50,13 +50,18 @@ def attention_layers(config: ModelConfig) -> tuple[AttentionLayer, ...] | None:
 
     An encoder keeps nothing: (). Raises UserError for missing or impossible values.
     """
-    family = families().get(config.model_type)
+    family = _known_family(config)
     return None if family is None else family.attention(Keys(config))
 
 
+def _known_family(config: ModelConfig) -> Family | None:
+    return families().get(hub_name(config.model_type))
+
+
 def _family(config: ModelConfig) -> Family:
-    if config.model_type in families():
-        return families()[config.model_type]
+    family = _known_family(config)
+    if family is not None:
+        return family
     kind = f"“{config.model_type}”" if config.model_type else "without a model_type"
     raise UserError(
         f"The architecture {kind} cannot be derived from its config yet.",

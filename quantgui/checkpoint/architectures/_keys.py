@@ -22,11 +22,37 @@ _NORMALISED: Mapping[str, str] = {
 """config.json's usual key -> field of ModelConfig, for configs that did not come from a config.json (GGUF)."""
 
 
+_GGUF: Mapping[str, str] = {
+    "sliding_window": "attention.sliding_window",
+    "kv_lora_rank": "attention.kv_lora_rank",
+    "qk_rope_head_dim": "rope.dimension_count",
+}
+"""config.json's key -> the GGUF key behind the architecture's name, for facts without a field in ModelConfig."""
+
+
+_GGUF_NAMES: Mapping[str, str] = {
+    "command-r": "cohere",
+    "deepseek2": "deepseek_v2",
+    "gemma3": "gemma3_text",
+    "gpt-oss": "gpt_oss",
+    "gptneox": "gpt_neox",
+    "phi2": "phi",
+    "qwen2moe": "qwen2_moe",
+    "qwen3moe": "qwen3_moe",
+}
+"""`general.architecture` of GGUF files -> `model_type` of config.json, where they differ."""
+
+
+def hub_name(model_type: str) -> str:
+    """What config.json calls an architecture, whoever named it."""
+    return _GGUF_NAMES.get(model_type, model_type)
+
+
 class Keys:
     """The values of one config, under the names config.json uses, with the older names as alternatives."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self.model_type = config.model_type
+        self.model_type = hub_name(config.model_type)
         self.architecture = config.architecture
         self._config = config
         text = config.raw.get("text_config")
@@ -40,7 +66,9 @@ class Keys:
                 return self._raw[name]
         if self._is_config_json:
             return None
-        return next((getattr(self._config, _NORMALISED[name]) for name in names if name in _NORMALISED), None)
+        facts = [getattr(self._config, _NORMALISED[name]) for name in names if name in _NORMALISED]
+        facts += [self._raw.get(f"{self._config.model_type}.{_GGUF[name]}") for name in names if name in _GGUF]
+        return next((fact for fact in facts if fact is not None), None)
 
     def optional(self, *names: str) -> int | None:
         """A positive whole number, or None where not stated. Raises UserError for anything else."""

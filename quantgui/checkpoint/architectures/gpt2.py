@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantgui.checkpoint.architectures._blocks import full_attention, norm
+from quantgui.checkpoint.architectures._blocks import norm
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
 
@@ -32,8 +32,8 @@ def _conv1d(name: str, inputs: int, outputs: int) -> Shapes:
 
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
-    """Keys and values of every token."""
-    return full_attention(keys, keys.head_dim())
+    """Keys and values of every token and head; the architecture knows no fewer KV heads."""
+    return (AttentionLayer(2 * keys.hidden),) * keys.layers
 
 
 FAMILY = Family(("gpt2",), tensors, kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantgui.checkpoint.architectures._blocks import full_attention, linear, norm
+from quantgui.checkpoint.architectures._blocks import linear, norm
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
 
@@ -26,8 +26,8 @@ def tensors(keys: Keys) -> Shapes:
 
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
-    """Keys and values of every token."""
-    return full_attention(keys, keys.head_dim())
+    """Keys and values of every token and head; the architecture knows no fewer KV heads."""
+    return (AttentionLayer(2 * keys.hidden),) * keys.layers
 
 
 FAMILY = Family(("gpt_neox",), tensors, kept)
