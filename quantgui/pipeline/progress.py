@@ -12,7 +12,7 @@ import psutil
 from quantgui.jobs.events import Event, MemorySample, Progress
 
 INTERVAL = 0.05
-MEMORY_INTERVAL = 0.25
+MEMORY_INTERVAL = 0.1
 
 
 def anonymous_bytes() -> int | None:

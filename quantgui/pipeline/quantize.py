@@ -55,6 +55,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     partial.mkdir(parents=True)
     try:
         teller = ProgressTeller(emit)
+        teller.sample_memory()  # the base after imports, before any weight is read
         emit(Stage("Quantizing"))
         reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit)
         emit(Stage("Writing config and tokenizer"))
