@@ -37,7 +37,7 @@ class PartialOutput:
 
 def finished_runs(folders: Iterable[Path]) -> tuple[FinishedRun, ...]:
     """The runs in `folders` and directly below them, newest first. Reads only their `quantgui.json`."""
-    found = {candidate.resolve(): None for candidate in _candidates(folders) if _holds_record(candidate)}
+    found = {candidate.resolve(): None for candidate in _candidates(folders) if is_run(candidate)}
     runs = [_read(folder) for folder in found]
     return tuple(sorted(runs, key=lambda run: run.record.created if run.record else "", reverse=True))
 
@@ -48,7 +48,7 @@ def delete_run(folder: Path) -> None:
     Raises UserError unless the folder itself carries our record and no folders that the run did not write, and where
     the system refuses.
     """
-    if folder.is_symlink() or not _holds_record(folder):
+    if folder.is_symlink() or not is_run(folder):
         raise UserError("Only a folder that a quantization has written can be deleted here.", details=str(folder))
     record = _read(folder).record
     written = {Path(name).parts[0] for name in record.sha256} if record else set()
@@ -91,8 +91,8 @@ def _candidates(folders: Iterable[Path]) -> Iterable[Path]:
                     yield candidate
 
 
-def _holds_record(folder: Path) -> bool:
-    """Whether `folder` is a finished output: partial ones do not count, whatever is in them."""
+def is_run(folder: Path) -> bool:
+    """Whether `folder` holds a finished run: partial ones do not count, whatever is in them."""
     record = folder / RECORD_NAME
     return record.is_file() and not record.is_symlink() and not _PARTIAL.fullmatch(folder.name)
 

@@ -1,0 +1,72 @@
+"""The plots about one tensor and about the run, one below the other; found by their place in the plots folder."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from quantgui import units
+from quantgui.gui.plots import Plot, Source, Subject
+from quantgui.gui.plots.base import PlotPanel
+from quantgui.gui.plots.tensor_plot import shown_report
+from quantgui.gui.widgets.card import Card
+from quantgui.gui.widgets.text import heading, muted
+from quantgui.types import TensorReport
+
+PLOT_HEIGHT = 236
+
+
+class PlotColumn(QScrollArea):
+    """Names the tensor that is shown and holds its plots."""
+
+    failed = Signal(object)  # UserError of an export
+
+    def __init__(self, source: Source, plots: tuple[Plot, ...]) -> None:
+        super().__init__()
+        self._source = source
+        self._name = heading()
+        self._facts = muted()
+        self._panels: list[PlotPanel] = []
+        content = QWidget()
+        content.setProperty("role", "plain")
+        self._layout = QVBoxLayout(content)
+        self._layout.setContentsMargins(0, 0, 8, 0)
+        self._layout.setSpacing(12)
+        self._layout.addWidget(self._name)
+        self._layout.addWidget(self._facts)
+        for plot in plots:
+            if plot.subject is not Subject.MODEL:
+                self._add(plot)
+        self._layout.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidget(content)
+
+    def refresh(self) -> None:
+        """Draw the tensor that is shown now."""
+        report = shown_report(self._source)
+        if report is not None:
+            self._name.setText(report.short_name)
+            self._name.setToolTip(report.name)
+            self._facts.setText(_facts(report))
+        for panel in self._panels:
+            panel.refresh()
+
+    def _add(self, plot: Plot) -> None:
+        panel = plot.make(self._source)
+        panel.failed.connect(self.failed)
+        card = Card()
+        card.body.addWidget(panel)
+        card.setMinimumHeight(PLOT_HEIGHT)
+        card.setAccessibleName(plot.title)
+        self._layout.addWidget(card, 1)
+        self._panels.append(panel)
+
+
+def _facts(report: TensorReport) -> str:
+    parts = [units.shape(report.shape), report.scheme_id or "kept as it was", units.bits_per_weight(report.bits)]
+    if report.bytes_after != report.bytes_before:
+        parts.append(f"{units.file_size(report.bytes_after)} instead of {units.file_size(report.bytes_before)}")
+    else:
+        parts.append(units.file_size(report.bytes_before))
+    return " · ".join(parts)

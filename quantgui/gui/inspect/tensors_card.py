@@ -1,0 +1,109 @@
+"""All tensors of a run in a table that can be filtered, sorted and exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QMenu, QToolButton
+
+from quantgui import units
+from quantgui.gui.app_state import AppState
+from quantgui.gui.tensor_table import TensorTable
+from quantgui.gui.tensor_view import TensorView
+from quantgui.gui.widgets.buttons import icon_button
+from quantgui.gui.widgets.card import Card
+from quantgui.jobs.report_log import ReportLog
+from quantgui.types import Role, UserError
+
+SORT_KEY = "inspect.sort"
+ROLES = {
+    Role.ATTENTION: "Attention",
+    Role.MLP: "MLP",
+    Role.EXPERT: "Experts",
+    Role.EMBEDDING: "Embeddings",
+    Role.HEAD: "Head",
+    Role.NORM: "Norms",
+    Role.ROUTER: "Routers",
+    Role.STATE: "State",
+    Role.OTHER: "Other",
+}
+
+
+class TensorsCard(Card):
+    """`chosen` follows the person's selection; the heading says how many tensors the filter lets through."""
+
+    chosen = Signal(str)  # full name
+    failed = Signal(object)  # UserError
+
+    def __init__(self, state: AppState) -> None:
+        super().__init__("Tensors")
+        self._reports = ReportLog()
+        self.model = TensorTable(self)
+        self.view = TensorView(self.model, remember=lambda order: state.remember(SORT_KEY, order))
+        self._search = QLineEdit()
+        self._search.setPlaceholderText("Filter by name or scheme")
+        self._search.setAccessibleName("Filter tensors")
+        self._search.setClearButtonEnabled(True)
+        self._search.setFixedWidth(190)
+        self._roles = QComboBox()
+        self._roles.setAccessibleName("Filter by role")
+        self._roles.addItem("All roles", None)
+        for role, words in ROLES.items():
+            self._roles.addItem(words, role)
+        menu = icon_button("more", "Export the table")
+        menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu.setMenu(self._make_menu())
+        for widget in (self._search, self._roles, menu):
+            self.header.addWidget(widget)
+        self.body.addWidget(self.view, 1)
+        self._search.textChanged.connect(self._filter)
+        self._roles.currentIndexChanged.connect(self._filter)
+        self.view.chosen.connect(self.chosen)
+        self.view.sort_by(state.remembered(SORT_KEY))
+
+    def show_reports(self, reports: ReportLog, selected: str | None) -> None:
+        """Follow these reports and mark the selected tensor."""
+        self._reports = reports
+        self.model.show(reports)
+        self.view.select(selected)
+        self._count()
+
+    def save(self, path: Path) -> None:
+        """Write what is shown as CSV. Raises UserError."""
+        try:
+            path.write_text(self.model.table().to_csv(), encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"The table could not be saved: {error.strerror or error}.",
+                hint="Choose another folder or make room on the disk.",
+                details=str(path),
+            ) from error
+
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.addAction("Copy as CSV", lambda: QGuiApplication.clipboard().setText(self.model.table().to_csv()))
+        menu.addAction("Save CSV…", self._ask_and_save)
+        return menu
+
+    def _ask_and_save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save the table", "tensors.csv", "*.csv")
+        if name:
+            try:
+                self.save(Path(name))
+            except UserError as error:
+                self.failed.emit(error)
+
+    def _filter(self) -> None:
+        self.model.set_filter(self._search.text(), self._roles.currentData())
+        self._count()
+
+    def _count(self) -> None:
+        shown, total = self.model.rowCount(), len(self._reports)
+        words = (
+            f"{units.count(total)} tensors"
+            if shown == total
+            else f"{units.count(shown)} of {units.count(total)} tensors"
+        )
+        self.set_title(words)

@@ -1,0 +1,176 @@
+"""Quantize: before, what will happen; during, how far it is; after, what it did. Beside it the finished runs."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QStackedLayout, QStackedWidget, QWidget
+
+from quantgui.gui.app_state import AppState
+from quantgui.gui.pages import Page
+from quantgui.gui.recipe.plan import finding
+from quantgui.gui.run.library_panel import FOLDERS_KEY, LibraryPanel
+from quantgui.gui.run.places import remember_folder
+from quantgui.gui.run.prepare_panel import PreparePanel
+from quantgui.gui.run.progress_panel import ProgressPanel, progress_title
+from quantgui.gui.run.result_panel import ResultPanel, result_title
+from quantgui.gui.throttle import Throttle
+from quantgui.gui.widgets.buttons import button
+from quantgui.gui.widgets.empty_state import EmptyState
+from quantgui.gui.widgets.page_frame import PageFrame
+from quantgui.jobs.events import Finished
+from quantgui.jobs.fold import RunStatus
+from quantgui.jobs.job import QuantizeJob
+
+LIBRARY_WIDTH = 330
+REDRAW_MS = 100
+
+
+class RunPage(QWidget):
+    """Shows one of three panels, by what the state says; `set_up_again` puts an ended run aside."""
+
+    def __init__(self, state: AppState) -> None:
+        super().__init__()
+        self._state = state
+        self._aside: object = None  # the outcome that the person has put aside
+        self._frame = PageFrame("Run")
+        self._prepare = PreparePanel(state)
+        self._progress = ProgressPanel()
+        self._result = ResultPanel(state)
+        self._library = LibraryPanel(state)
+        self._panels = QStackedWidget()
+        for panel in (self._prepare, self._progress, self._result):
+            self._panels.addWidget(_scrolling(panel) if panel is not self._progress else panel)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._nothing_open())
+        self._stack.addWidget(self._frame)
+        self._throttle = Throttle(REDRAW_MS, self._show, self)
+        self._lay_out()
+        self._connect()
+        self._show()
+
+    def start(self) -> None:
+        """Start the run as it is set up: the primary button, and Ctrl+R."""
+        if not self._state.is_running:
+            self._prepare.start()
+
+    def set_up_again(self) -> None:
+        """Put the ended run aside and show the settings of the next one."""
+        run = self._state.run
+        self._aside = run.outcome if run else None
+        self._prepare.refresh()
+        self._show()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look at the disk again: it may have changed."""
+        super().showEvent(event)
+        self._library.refresh()
+        self._prepare.refresh()
+        self._show()
+
+    def _nothing_open(self) -> QWidget:
+        return EmptyState(
+            "run",
+            "No model is open",
+            "A run writes a quantized copy of a model and measures what that did to every tensor.",
+            "Try it on the bundled model",
+            lambda: self._state.open_model("demo"),
+        )
+
+    def _lay_out(self) -> None:
+        columns = QHBoxLayout()
+        columns.setSpacing(14)
+        columns.addWidget(self._panels, 1)
+        self._library.setFixedWidth(LIBRARY_WIDTH)
+        columns.addWidget(self._library)
+        self._frame.body.addLayout(columns, 1)
+        self._again = button("Set up another run", self.set_up_again)
+        self._report = button("Report", lambda: self._state.request_page("report"), icon="report")
+        self._inspect = button("Inspect", lambda: self._state.request_page("inspect"), icon="inspect", primary=True)
+        self._cancel = button("Cancel", self._state.cancel_run, icon="stop", primary=True)
+        self._start = button("Quantize", self.start, icon="run", primary=True, tip="Ctrl+R")
+        for widget in (self._again, self._report, self._inspect, self._cancel, self._start):
+            self._frame.buttons.addWidget(widget)
+
+    def _connect(self) -> None:
+        state = self._state
+        state.run_changed.connect(self._throttle.request)
+        state.runs_changed.connect(self._ended)
+        state.checkpoint_changed.connect(self._throttle.request)
+        state.recipe_changed.connect(self.set_up_again)
+        self._prepare.changed.connect(self._throttle.request)
+        self._result.again.connect(self.set_up_again)
+        self._library.opened.connect(self._open)
+
+    def _open(self, folder: str) -> None:
+        self._aside = None
+        self._state.load_run(folder)
+
+    def _ended(self) -> None:
+        """A run has ended, or one was deleted."""
+        run = self._state.run
+        if run and isinstance(run.outcome, Finished) and run.outcome.quantized is not None:
+            known = self._state.remembered(FOLDERS_KEY)
+            output = run.outcome.quantized.output
+            self._state.remember(FOLDERS_KEY, remember_folder(known, output, self._state.outputs_folder))
+        if self.isVisible():
+            self._library.refresh()
+            self._throttle.now()
+
+    def _show(self) -> None:
+        run = self._state.run
+        is_running = run is not None and run.status is RunStatus.RUNNING
+        is_over = (
+            run is not None and not is_running and isinstance(run.job, QuantizeJob) and run.outcome is not self._aside
+        )
+        self._stack.setCurrentIndex(1 if self._state.checkpoint is not None or is_running or is_over else 0)
+        for widget, is_shown in (
+            (self._again, is_over),
+            (self._report, is_over and run is not None and run.status is RunStatus.FINISHED),
+            (self._inspect, is_over and run is not None and bool(run.reports)),
+            (self._cancel, is_running),
+            (self._start, not is_running and not is_over),
+        ):
+            widget.setVisible(is_shown)
+        if is_running and run is not None:
+            self._panels.setCurrentIndex(1)
+            self._progress.show_run(run)
+            self._frame.set_title(progress_title(run))
+            self._frame.show_error(None)
+        elif is_over and run is not None:
+            self._panels.setCurrentIndex(2)
+            self._result.show_run(run)
+            self._frame.set_title(result_title(run))
+            self._frame.show_error(None)
+        else:
+            self._show_preparation()
+
+    def _show_preparation(self) -> None:
+        self._panels.setCurrentIndex(0)
+        plan, objection = self._prepare.plan, self._prepare.objection
+        if self._state.checkpoint is not None and plan.error is None:
+            self._frame.set_title(finding(plan, self._state.recipe), "Nothing is written before you press Quantize.")
+        else:
+            self._frame.set_title("This run cannot start yet")
+        self._frame.show_error(objection)
+        self._start.setEnabled(objection is None)
+
+
+def _scrolling(content: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+    content.setProperty("role", "plain")
+    area.setWidget(content)
+    return area
+
+
+PAGE = Page(
+    "run",
+    "Run",
+    40,
+    "run",
+    "Ctrl+4",
+    RunPage,
+    tip="Writes the quantized model: what will happen, how far it is, and what came out.",
+)

@@ -1,0 +1,225 @@
+"""Before a run: what will happen, where to, on what. Says why it cannot start before anybody presses the button."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from quantgui import units
+from quantgui.formats.planning import plan_files
+from quantgui.gui.app_state import AppState
+from quantgui.gui.recipe.plan import RecipePlan, make_plan
+from quantgui.gui.run.places import Place, devices, look_at, unused_name
+from quantgui.gui.widgets.buttons import button, link
+from quantgui.gui.widgets.card import Card
+from quantgui.gui.widgets.facts import Fact, Facts
+from quantgui.gui.widgets.text import label, muted
+from quantgui.jobs.job import QuantizeJob
+from quantgui.pipeline import preflight
+from quantgui.report.findings import describe_recipe
+from quantgui.types import Checkpoint, UserError
+
+
+class PreparePanel(QWidget):
+    """Reads model and recipe from the state; holds the output folder, the device and two choices."""
+
+    changed = Signal()  # readiness may have changed
+
+    def __init__(self, state: AppState) -> None:
+        super().__init__()
+        self._state = state
+        self._plan = RecipePlan()
+        self._objection: UserError | None = None
+        self._is_default = True  # the output folder follows model and recipe until somebody types another
+        self._facts = Facts()
+        self._output = QLineEdit()
+        self._output.setAccessibleName("Output folder")
+        self._output.textEdited.connect(self._typed)
+        self._output.textChanged.connect(self._look)
+        self._taken = QWidget()
+        self._taken_words = label(wrap=True)
+        self._replace = QCheckBox("Replace it")
+        self._replace.toggled.connect(self._check)
+        self._room = muted()
+        self._notes = muted()
+        self._device = QComboBox()
+        self._device.setAccessibleName("Device that computes")
+        self._verify = QCheckBox("Check the result: load it in a new process and compare every weight")
+        self._verify.setChecked(True)
+        self._lay_out()
+        for signal in (state.checkpoint_changed, state.recipe_changed, state.settings_changed):
+            signal.connect(self.refresh)
+        state.hardware_changed.connect(self._fill_devices)
+        state.runs_changed.connect(self._look)
+        self._fill_devices()
+        self.refresh()
+
+    @property
+    def plan(self) -> RecipePlan:
+        """What the recipe will do to the open model."""
+        return self._plan
+
+    @property
+    def objection(self) -> UserError | None:
+        """Why the run cannot start and what to do about it; None where it can."""
+        return self._objection
+
+    def start(self) -> None:
+        """Start the run as it is set up here; does nothing while there is an objection."""
+        self._look()
+        if self._objection is None:
+            self._state.start_quantize(
+                self._output_path(),
+                overwrite=self._replace.isChecked(),
+                verify=self._verify.isChecked(),
+                device=self._device.currentData(),
+            )
+
+    def refresh(self) -> None:
+        """Model, recipe or settings changed."""
+        checkpoint = self._state.checkpoint
+        self._plan = RecipePlan() if checkpoint is None else make_plan(checkpoint, self._state.recipe)
+        if checkpoint is not None:
+            self._facts.set_facts(_facts(checkpoint, self._plan, describe_recipe(self._state.recipe)))
+        if self._is_default and self._output.text() != self._state.default_output():
+            self._output.setText(self._state.default_output())
+        self._look()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(14)
+        what = Card("What will happen")
+        what.body.addWidget(self._facts)
+        what.body.addWidget(self._notes)
+        layout.addWidget(what)
+        where = Card("Where it goes")
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(10)
+        grid.setColumnStretch(1, 1)
+        folder = QHBoxLayout()
+        folder.addWidget(self._output, 1)
+        folder.addWidget(button("Choose…", self._choose_folder, icon="folder"))
+        grid.addWidget(muted("Output folder", wrap=False), 0, 0)
+        grid.addLayout(folder, 0, 1)
+        grid.addWidget(self._taken, 1, 1)
+        grid.addWidget(self._room, 2, 1)
+        grid.addWidget(muted("Computes on", wrap=False), 3, 0)
+        row = QHBoxLayout()
+        row.addWidget(self._device)
+        row.addStretch(1)
+        grid.addLayout(row, 3, 1)
+        grid.addWidget(self._verify, 4, 1)
+        where.body.addLayout(grid)
+        layout.addWidget(where)
+        layout.addStretch(1)
+        taken = QHBoxLayout(self._taken)
+        taken.setContentsMargins(0, 0, 0, 0)
+        taken.addWidget(self._taken_words, 1)
+        taken.addWidget(self._replace)
+        taken.addWidget(link("Use a new name", self._use_new_name))
+
+    def _typed(self) -> None:
+        self._is_default = False
+
+    def _choose_folder(self) -> None:
+        parent = str(self._state.outputs_folder)
+        folder = QFileDialog.getExistingDirectory(self, "Choose an output folder", parent)
+        if folder:
+            self._is_default = False
+            self._output.setText(folder)
+
+    def _use_new_name(self) -> None:
+        self._output.setText(unused_name(self._output.text()))
+
+    def _look(self) -> None:
+        """See what is at the output folder now, and whether anything stands in the way."""
+        try:
+            place = look_at(self._output.text().strip() or self._state.default_output())
+        except OSError:
+            place = None
+        is_taken = place is not None and bool(place.taken)
+        is_replaceable = place is not None and place.is_replaceable
+        self._taken.setVisible(is_taken)
+        self._replace.setVisible(is_replaceable)
+        if not is_replaceable:
+            self._replace.setChecked(False)
+        if place is not None:
+            self._taken_words.setText(place.taken)
+            self._room.setText(_room(place, self._plan.bytes_after))
+        self._check()
+
+    def _check(self) -> None:
+        """The very preflight that the run begins with."""
+        self._warnings: tuple[str, ...] = ()
+        self._objection = self._plan.error
+        checkpoint = self._state.checkpoint
+        if checkpoint is None:
+            self._objection = UserError("No model is open.", hint="Open one on the Model page.")
+        elif self._objection is None:
+            assignments = [planned.assignment for planned in self._plan.tensors]
+            job = QuantizeJob(
+                checkpoint.path, self._output_path(), self._state.recipe, overwrite=self._replace.isChecked()
+            )
+            try:
+                self._warnings = preflight.check(job, checkpoint, assignments, plan_files(assignments))
+            except UserError as error:
+                self._objection = error
+        self._notes.setText("\n".join(self._warnings))
+        self._notes.setVisible(bool(self._warnings))
+        self.changed.emit()
+
+    def _output_path(self) -> str:
+        text = self._output.text().strip()
+        return str(Path(text).expanduser().absolute()) if text else self._state.default_output()
+
+    def _fill_devices(self) -> None:
+        chosen = self._device.currentData() or self._state.settings.device
+        self._device.clear()
+        for device, words in devices(self._state.machine):
+            self._device.addItem(words, device)
+        self._device.setCurrentIndex(max(0, self._device.findData(chosen)))
+
+
+def _facts(checkpoint: Checkpoint, plan: RecipePlan, recipe: str) -> list[Fact]:
+    kept = sum(planned.assignment.scheme is None for planned in plan.tensors)
+    changed = len(plan.tensors) - kept
+    share = plan.bytes_after / plan.bytes_before if plan.bytes_before else 1.0
+    facts = [
+        Fact(
+            "Model",
+            f"{checkpoint.name} · {units.parameters(checkpoint.parameters)} parameters · {checkpoint.dtype} · "
+            f"{units.file_size(checkpoint.nbytes)}",
+            tip=checkpoint.path,
+        ),
+        Fact("Recipe", recipe),
+    ]
+    if plan.error is None:
+        facts += [
+            Fact(
+                "Size after",
+                f"{units.file_size(plan.bytes_after)}, {units.percent(share)} of what it is now",
+                tip=f"{units.count(plan.bytes_after)} bytes of tensor data, exact: the writers use the same formula",
+            ),
+            Fact("Bits per weight", f"{plan.bits_per_weight:.2f}"),
+            Fact("Tensors", f"{units.count(changed)} quantized, {units.count(kept)} kept as they are", word="Tensor"),
+        ]
+    return facts
+
+
+def _room(place: Place, needed: int) -> str:
+    if place.free_bytes is None:
+        return "The free space of this disk is not known."
+    return f"{units.file_size(place.free_bytes)} free on this disk; the output takes {units.file_size(needed)}."

@@ -1,0 +1,113 @@
+"""While a run is at work: how far, how fast, how long still, how much memory, and the tensors as they finish."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from quantgui import units
+from quantgui.gui import formatting
+from quantgui.gui.tensor_table import TensorTable
+from quantgui.gui.tensor_view import TensorView
+from quantgui.gui.widgets.card import Card
+from quantgui.gui.widgets.facts import Fact, Facts
+from quantgui.gui.widgets.text import heading, muted
+from quantgui.jobs.fold import RunState
+from quantgui.jobs.job import QuantizeJob
+
+SILENCE_SECONDS = 20
+_STEPS = 1000
+_HIDDEN = ("Bits", "MSE", "Max error", "Clipped", "To zero", "Cosine")
+
+
+class ProgressPanel(QWidget):
+    """Shows a RunState; `show_run` with another one redraws it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model = TensorTable(self)
+        self._table = TensorView(self._model, _HIDDEN)
+        self._stage = heading()
+        self._detail = muted()
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName("Progress of the run")
+        self._numbers = muted()
+        self._silence = muted()
+        self._facts = Facts()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(14)
+        card = Card()
+        for widget in (self._stage, self._bar, self._numbers, self._detail, self._silence, self._facts):
+            card.body.addWidget(widget)
+        layout.addWidget(card)
+        self._finished = Card("Tensors as they finish")
+        self._finished.body.addWidget(self._table, 1)
+        layout.addWidget(self._finished, 1)
+
+    def show_run(self, run: RunState) -> None:
+        """Draw this snapshot."""
+        self._stage.setText(run.stage)
+        self._detail.setText(_detail(run))
+        self._detail.setVisible(bool(self._detail.text()))
+        fraction = run.fraction
+        is_counting = fraction is not None and fraction < 1
+        self._bar.setRange(0, _STEPS if is_counting else 0)  # without end: at work, but nothing to count
+        self._bar.setValue(round(_STEPS * fraction) if fraction is not None else 0)
+        self._numbers.setText(_numbers(run))
+        silent = run.silent_seconds(time.monotonic())
+        self._silence.setVisible(silent > SILENCE_SECONDS)
+        self._silence.setText(f"No word for {units.duration(silent)}. A large tensor or slow disk can take this long.")
+        self._facts.set_facts(_facts(run))
+        self._model.show(run.reports)
+        if len(run.reports):
+            total = f" of {units.count(run.total_tensors)}" if run.total_tensors else ""
+            self._finished.set_title(f"{units.count(len(run.reports))}{total} tensors finished")
+        if not self._table.hasFocus():
+            self._table.scrollToBottom()
+
+
+def progress_title(run: RunState) -> str:
+    """The page's title while a run is at work."""
+    verb = (
+        f"Quantizing to {run.job.recipe.name or run.job.recipe.base.id}"
+        if isinstance(run.job, QuantizeJob)
+        else "Inspecting"
+    )
+    return verb if run.fraction is None else f"{verb}: {100 * run.fraction:.0f}{units.NBSP}%"
+
+
+def _detail(run: RunState) -> str:
+    if run.tensor:
+        report = run.reports.get(run.tensor)
+        return f"At work: {report.short_name if report else run.tensor}"
+    return run.stage_detail
+
+
+def _numbers(run: RunState) -> str:
+    if not run.total_bytes:
+        return ""
+    parts = [f"{units.file_size(run.done_bytes)} of {units.file_size(run.total_bytes)} read"]
+    if run.bytes_per_second:
+        parts.append(formatting.bandwidth(run.bytes_per_second))
+    if run.seconds_left is not None and run.fraction is not None and run.fraction < 1:
+        parts.append(f"about {units.duration(run.seconds_left)} left")
+    return " · ".join(parts)
+
+
+def _facts(run: RunState) -> list[Fact]:
+    memory = run.memory
+    own = ""
+    if memory is not None:
+        now = memory.rss_bytes if memory.anonymous_bytes is None else memory.anonymous_bytes
+        own = formatting.memory(now)
+        if run.peak_anonymous_bytes is not None:
+            own += f", at most {formatting.memory(run.peak_anonymous_bytes)} so far"
+    return [
+        Fact("Elapsed", units.duration(run.elapsed)),
+        Fact(
+            "Memory of the run", own, tip="What the process holds for itself; mapped pages of the model do not count."
+        ),
+    ]

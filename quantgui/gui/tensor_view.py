@@ -1,0 +1,92 @@
+"""The table of tensors on the screen: sorting, selection that follows the state, widths that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+
+from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from quantgui.gui.tensor_table import COLUMNS, TensorTable
+
+ROW_HEIGHT = 26
+_WIDEST = {
+    "Tensor": "layer 888 · attn.qkv_norm",
+    "Shape": "88888 × 88888",
+    "Scheme": "FP8-CHANNEL",
+    "Bits": "16.00 ",
+    "Before": "888 MB ",
+    "After": "888 MB ",
+    "SQNR": "88.8 dB ",
+    "Cosine": "0.99999 ",
+    "MSE": "1.23e-05 ",
+    "Max error": "0.0123 ",
+    "Clipped": "0.88 % ",
+    "To zero": "0.88 % ",
+}
+"""The longest words each column is made for; longer names are shortened in the middle and stand in the tooltip."""
+
+
+class TensorView(QTableView):
+    """Shows a TensorTable; `chosen` follows a selection by the person, not one by `select`."""
+
+    chosen = Signal(str)  # full name
+
+    def __init__(self, model: TensorTable, hidden: Container[str] = (), remember: Callable[[str], None] | None = None):
+        super().__init__()
+        self._model = model
+        self._is_following = False
+        self._remember = remember
+        self.setModel(model)
+        self.setAccessibleName("Tensors")
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setAlternatingRowColors(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setProperty("frameless", True)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        self._arrange_columns(hidden)
+        self.setSortingEnabled(True)
+        self.selectionModel().currentRowChanged.connect(self._chose)
+        self.horizontalHeader().sortIndicatorChanged.connect(self._sorted)
+
+    def sort_by(self, remembered: str) -> None:
+        """Take up a sort order that `remember` was given: "6 descending"; "" is the order of the model."""
+        column, _, order = remembered.partition(" ")
+        index = int(column) if column.isdigit() and int(column) < len(COLUMNS) else -1
+        descending = order == "descending"
+        self.sortByColumn(index, Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder)
+
+    def select(self, name: str | None) -> None:
+        """Select the row of a tensor and bring it into sight, without telling anybody."""
+        row = self._model.row_of(name)
+        current = self.currentIndex()
+        if row is None or (current.isValid() and current.row() == row):
+            return
+        self._is_following = True
+        self.setCurrentIndex(self._model.index(row, 0))
+        self._is_following = False
+
+    def _arrange_columns(self, hidden: Container[str]) -> None:
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(48)
+        for index, column in enumerate(COLUMNS):
+            self.setColumnHidden(index, column.title in hidden)
+            words = max(self.fontMetrics().horizontalAdvance(text) for text in (_WIDEST[column.title], column.title))
+            self.setColumnWidth(index, words + (26 if column.is_text else 22))
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+
+    def _chose(self, index: QModelIndex) -> None:
+        if index.isValid() and not self._is_following:
+            self.chosen.emit(self._model.report_at(index.row()).name)
+
+    def _sorted(self, column: int, order: Qt.SortOrder) -> None:
+        if self._remember is not None:
+            self._remember(f"{column} {'descending' if order is Qt.SortOrder.DescendingOrder else 'ascending'}")
