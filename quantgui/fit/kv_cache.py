@@ -58,19 +58,22 @@ class KvCache:
 def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
     """The cache of a model and a note on it; None, with the reason, where it is not known for certain."""
     if config is None:
-        return None, "Not estimated: there is no config."
+        return None, "The KV cache is not estimated: there is no config."
     try:
         layers = attention_layers(config)
     except UserError as error:
-        return None, f"Not estimated: {error}"
+        return None, f"The KV cache is not estimated: {error}"
     if layers is None:
-        return None, f"Not estimated: what {config.model_type or 'this architecture'} keeps is not known here."
+        return (
+            None,
+            f"The KV cache of {config.model_type or 'this architecture'} is not estimated: it is not known here.",
+        )
     alike = Counter((layer.elements_per_token, layer.window) for layer in layers)
     groups = tuple(_Layers(number, elements, window) for (elements, window), number in alike.items())
     if not groups:
         return KvCache(()), "An encoder keeps no cache."
     windows = {group.window for group in groups if group.window}
     if windows and "general.architecture" in config.raw:
-        return None, "Not estimated: how llama.cpp keeps sliding windows is not modelled yet."
+        return None, "The KV cache is not estimated: how llama.cpp keeps sliding windows is not modelled yet."
     note = f"Sliding layers keep their last {count(min(windows))} tokens." if windows else ""
     return KvCache(groups), note

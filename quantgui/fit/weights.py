@@ -20,6 +20,8 @@ from quantgui.units import percent
 
 STORED = "stored"
 """Scheme id of an already quantized checkpoint as it is."""
+GGUF_ALIGNMENT = 32
+"""Bytes to which writers pad the data of each tensor, the last one included."""
 _CACHED_CHECKPOINTS = 4
 
 T = TypeVar("T")
@@ -107,8 +109,22 @@ def recipe_weights(checkpoint: Checkpoint, recipe: Recipe) -> WeightBytes:
 
 def _stored(checkpoint: Checkpoint) -> WeightBytes:
     method = checkpoint.config.quantization if checkpoint.config else None
-    note = f"Already quantized ({method or checkpoint.dtype}); these are its own bytes."
-    return WeightBytes(STORED, checkpoint.nbytes, None, parameters(checkpoint), note)
+    if checkpoint.kind is SourceKind.GGUF or method is None:
+        method = checkpoint.dtype
+    note = f"Already quantized ({method}); these are its own bytes."
+    return WeightBytes(STORED, checkpoint.nbytes, _stored_file_bytes(checkpoint), parameters(checkpoint), note)
+
+
+def _stored_file_bytes(checkpoint: Checkpoint) -> int | None:
+    """Size of the files, which end where their data ends. None for pickled ones, which are archives."""
+    if checkpoint.kind in (SourceKind.TORCH, SourceKind.CONFIG):
+        return None
+    alignment = GGUF_ALIGNMENT if checkpoint.kind is SourceKind.GGUF else 1
+    ends: dict[str, int] = {}
+    for tensor in checkpoint.tensors:
+        end = -(-(tensor.offset + tensor.nbytes) // alignment) * alignment
+        ends[tensor.file] = max(end, ends.get(tensor.file, 0))
+    return sum(ends.values())
 
 
 def _kept_note(assignments: tuple[Assignment, ...]) -> str:

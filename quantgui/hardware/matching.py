@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 _VENDOR_WORDS = ("nvidia", "geforce", "quadro", "tesla", "amd", "radeon", "instinct", "intel", "corporation")
 _NOISE = frozenset((*_VENDOR_WORDS, "graphics", "gpu", "generation", "edition", "tm", "r", "hbm3", "hbm3e"))
+_MAC = re.compile(r"\b(?:macbook (?:air|pro)|mac (?:mini|studio|pro)|imac|macbook)\b")
 _SYNONYMS = {"laptop": "mobile", "sxm2": "sxm", "sxm4": "sxm", "sxm5": "sxm", "sxm6": "sxm"}
 
 
@@ -35,7 +36,7 @@ def near_matches(query: str, names: Sequence[str]) -> list[str]:
 
 def _words(name: str) -> list[str]:
     """Lower-case words and numbers, where a series is split from its number ("rtx3060") and "m4" stays whole."""
-    split = re.sub(r"\b(rtx|gtx|rx|arc)(?=\d)", r"\1 ", name.lower())
+    split = re.sub(r"\b(rtx|gtx|rx|arc)(?=\d)", r"\1 ", _MAC.sub("", name.lower()))
     words: list[str] = re.findall(r"[a-z0-9]+", split)
     return [_SYNONYMS.get(word, word) for word in words if word not in _NOISE]
 

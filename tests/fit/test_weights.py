@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from quantgui.checkpoint import open_checkpoint
 from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
 from quantgui.checkpoint.config import read_config
 from quantgui.fit.weights import STORED, is_quantized, parameters, per_checkpoint, recipe_weights, weights_per_row
@@ -97,6 +101,14 @@ def test_a_quantized_gguf_states_its_weights() -> None:
     gguf = Checkpoint("x", SourceKind.GGUF, "/x.gguf", (tensor,), ModelConfig("llama"))
     (own,) = weights_per_row(gguf)
     assert own.bits_per_weight == 4.5
+
+
+def test_an_already_quantized_file_has_its_own_size(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"a.qweight": np.zeros((64, 128), np.int32), "a.scales": np.zeros((4, 128), np.float16)}, path)
+    checkpoint = open_checkpoint(path)
+    (own,) = weights_per_row(checkpoint)
+    assert own.file_bytes == path.stat().st_size > own.nbytes
 
 
 def test_what_was_computed_for_a_checkpoint_is_remembered(llama: Checkpoint) -> None:

@@ -39,6 +39,8 @@ def test_every_device_is_found_by_its_name_and_makes_targets(device: CatalogueDe
         ("m4", "Apple M4"),
         ("7900 xtx", "RX 7900 XTX"),
         ("Tesla T4", "T4"),
+        ("MacBook Pro M3 Pro", "Apple M3 Pro"),
+        ("Mac Studio M2 Ultra", "Apple M2 Ultra"),
         ("NVIDIA A100-SXM4-80GB", "A100 80GB SXM"),
         ("NVIDIA GeForce RTX 4060 Laptop GPU", "RTX 4060 Laptop"),
         ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"),
