@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QDialog, QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHeaderView,
+    QLineEdit,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from quantgui.gui.commands import Command, matching
 
@@ -31,7 +40,13 @@ class CommandPalette(QDialog):
         self.input.textChanged.connect(self._narrow)
         self.input.returnPressed.connect(self._run)
         self.input.installEventFilter(self)
-        self.list = QListWidget()
+        self.list = QTreeWidget()
+        self.list.setHeaderHidden(True)
+        self.list.setRootIsDecorated(False)
+        self.list.setColumnCount(2)
+        self.list.header().setStretchLastSection(False)
+        self.list.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.list.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.list.setProperty("frameless", True)
         self.list.setAccessibleName("Commands")
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -58,16 +73,16 @@ class CommandPalette(QDialog):
     def _narrow(self, text: str) -> None:
         self.list.clear()
         for command in matching(self._commands, text):
-            words = f"{command.title}    {command.shortcut}" if command.shortcut else command.title
-            item = QListWidgetItem(words)
-            item.setData(Qt.ItemDataRole.UserRole, command)
-            self.list.addItem(item)
-        self.list.setCurrentRow(0)
+            item = QTreeWidgetItem([command.title, command.shortcut])
+            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            item.setData(0, Qt.ItemDataRole.UserRole, command)
+            self.list.addTopLevelItem(item)
+        self.list.setCurrentItem(self.list.topLevelItem(0))
 
     def _run(self) -> None:
         item = self.list.currentItem()
         if item is None:
             return
-        command: Command = item.data(Qt.ItemDataRole.UserRole)
+        command: Command = item.data(0, Qt.ItemDataRole.UserRole)
         self.close()
         command.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from quantgui.checkpoint.resolve import DEMO
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages import Page
 from quantgui.gui.settings import THEMES
@@ -25,8 +26,8 @@ def state_commands(state: AppState, pages: Sequence[Page]) -> Iterator[Command]:
     """Commands that need no window: pages, models, precisions, themes, undo."""
     for page in pages:
         yield Command(f"Go to {page.title}", lambda page=page: state.request_page(page.id), page.shortcut)
-    yield Command("Open the bundled model", lambda: state.open_model("demo"))
-    for reference in state.recent_models:
+    yield Command("Open the bundled model", lambda: state.open_model(DEMO))
+    for reference in (r for r in state.recent_models if r != DEMO):
         yield Command(f"Open {reference}", lambda reference=reference: state.open_model(reference))
     yield Command("Use this machine as hardware", lambda: state.choose_hardware(state.machine))
     if state.is_running:

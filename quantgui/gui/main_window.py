@@ -199,3 +199,4 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray.fromBase64(geometry.encode()))
         known = self._state.last_page in self.pages
         self.show_page(self._state.last_page if known else next(iter(self.pages)))
+        self._stack.setFocus()

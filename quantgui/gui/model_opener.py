@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from quantgui.checkpoint import ChildNeeded
 from quantgui.checkpoint.resolve import resolve
+from quantgui.fit.estimate import prepare
 from quantgui.gui.background import Background
 from quantgui.gui.job_thread import JobThread
 from quantgui.jobs.events import Cancelled, Event, Failed, Finished
@@ -32,7 +33,9 @@ class ModelOpener(QObject):
         self._request += 1
         request = self._request
         self.cancel_reading()
-        self._background.run(lambda: resolve(reference), lambda done: self._receive(request, reference, done))
+        self._background.run(
+            lambda: _prepared(resolve(reference)), lambda done: self._receive(request, reference, done)
+        )
 
     def cancel_reading(self) -> None:
         """Stop the child that reads a pickled file, if there is one."""
@@ -67,8 +70,15 @@ class ModelOpener(QObject):
             return
         for event in events:
             if isinstance(event, Finished) and event.checkpoint is not None:
-                self.opened.emit(reference, event.checkpoint)
+                found = event.checkpoint
+                self._background.run(lambda: _prepared(found), lambda done: self._receive(request, reference, done))
             elif isinstance(event, Failed):
                 self.failed.emit(reference, UserError(event.message, hint=event.hint, details=event.details))
             elif isinstance(event, Cancelled):
                 self.failed.emit(reference, UserError(f"Reading {reference} was stopped."))
+
+
+def _prepared(checkpoint: Checkpoint) -> Checkpoint:
+    """Done in the background: what estimates need of the model, so that the first slider move is immediate."""
+    prepare(checkpoint)
+    return checkpoint

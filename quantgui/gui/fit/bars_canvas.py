@@ -19,17 +19,19 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from quantgui.gui import formatting, icons, theme
 from quantgui.gui.fit.scale import Limit, Scale, scale_for
-from quantgui.gui.widgets.verdict_badge import paint_badge
+from quantgui.gui.widgets.verdict_badge import badge_width, paint_badge
 from quantgui.types import MemoryEstimate, MemoryKind
 
-TOP, BOTTOM, LEFT, RIGHT = 44, 46, 84, 168
+TOP, BOTTOM, LEFT = 44, 46, 84
 MIN_ROW, MAX_ROW = 26, 50
-LABEL_ROOM = 78
+TOTAL_ROOM = 82
+TICK_ROOM = 64
 PART_NAMES = {
     MemoryKind.WEIGHTS: "weights",
     MemoryKind.KV_CACHE: "KV cache",
@@ -48,6 +50,7 @@ class BarsCanvas(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._estimates: Sequence[MemoryEstimate] = ()
+        self._limits: Sequence[tuple[str, int]] = ()
         self._scale: Scale | None = None
         self._picked = self._in_recipe = self._hover = ""
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -60,12 +63,19 @@ class BarsCanvas(QWidget):
     ) -> None:
         """Draw these rows; `picked` is marked, `in_recipe` carries a tick."""
         self._estimates, self._picked, self._in_recipe = estimates, picked, in_recipe
-        self._scale = scale_for([e.total_bytes for e in estimates], limits)
+        self._limits = limits
+        self._rescale()
         self.update()
 
     def sizeHint(self) -> QSize:
         """Comfortable rows."""
         return QSize(640, TOP + BOTTOM + 40 * max(1, len(self._estimates)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As many ticks as there is room for."""
+        if self._estimates:
+            self._rescale()
+        super().resizeEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw everything."""
@@ -133,7 +143,16 @@ class BarsCanvas(QWidget):
         return self._estimates[row].scheme_id if 0 <= row < len(self._estimates) else ""
 
     def _x(self, nbytes: float, scale: Scale) -> float:
-        return LEFT + nbytes / scale.end * (self.width() - LEFT - RIGHT - LABEL_ROOM)
+        return LEFT + nbytes / scale.end * (self.width() - LEFT - self._right() - TOTAL_ROOM - 12)
+
+    def _rescale(self) -> None:
+        room = self.width() - LEFT - self._right() - TOTAL_ROOM
+        totals = [estimate.total_bytes for estimate in self._estimates]
+        self._scale = scale_for(totals, self._limits, max(2, int(room // TICK_ROOM)))
+
+    def _right(self) -> float:
+        """Room for the widest verdict that is shown."""
+        return 26 + max(badge_width(estimate.verdict) for estimate in self._estimates)
 
     def _bottom(self) -> float:
         return TOP + self._row_height() * len(self._estimates)
@@ -173,16 +192,18 @@ class BarsCanvas(QWidget):
         painter.drawText(QRectF(12, top, LEFT - 12, height), left, estimate.scheme_id)
         if estimate.scheme_id == self._in_recipe:
             icons.paint(painter, "check", QRectF(LEFT - 24, middle - 7, 14, 14), colors.accent)
-        end = self._paint_parts(painter, estimate, scale, middle - height * 0.3, height * 0.6)
+        self._paint_parts(painter, estimate, scale, middle - height * 0.3, height * 0.6)
         painter.setPen(colors.color("text"))
         painter.setFont(theme.font())
-        painter.drawText(QRectF(end + 8, top, LABEL_ROOM + 20, height), left, formatting.memory(estimate.total_bytes))
-        paint_badge(painter, self.width() - RIGHT + 14, middle, estimate.verdict)
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        numbers = QRectF(self.width() - self._right() - TOTAL_ROOM, top, TOTAL_ROOM, height)
+        painter.drawText(numbers, right, formatting.memory(estimate.total_bytes))
+        paint_badge(painter, self.width() - self._right() + 14, middle, estimate.verdict)
 
     def _paint_parts(
         self, painter: QPainter, estimate: MemoryEstimate, scale: Scale, top: float, height: float
-    ) -> float:
-        """Draw the stacked bar; what lies beyond the first limit is hatched. Returns where the bar ends."""
+    ) -> None:
+        """Draw the stacked bar; what lies beyond the first limit is hatched."""
         colors = theme.current()
         painter.setPen(Qt.PenStyle.NoPen)
         done, left = 0, self._x(0, scale)
@@ -199,7 +220,6 @@ class BarsCanvas(QWidget):
             hatch.setAlphaF(0.75)
             start = self._x(limit.nbytes, scale)
             painter.fillRect(QRectF(start, top, left - start, height), QBrush(hatch, Qt.BrushStyle.BDiagPattern))
-        return left
 
     def _paint_limits(self, painter: QPainter, scale: Scale) -> None:
         colors = theme.current()
@@ -221,7 +241,7 @@ class BarsCanvas(QWidget):
 
     def _paint_far(self, painter: QPainter, limit: Limit, words: str, width: float, y: float) -> None:
         colors = theme.current()
-        right = self.width() - RIGHT - LABEL_ROOM / 2
+        right = self.width() - self._right() - TOTAL_ROOM
         painter.setPen(colors.color("muted"))
         painter.drawText(QRectF(right - width, y, width, 14), Qt.AlignmentFlag.AlignCenter, words)
         icons.paint(painter, "chevron-right", QRectF(right, y + 1, 12, 12), colors.muted)

@@ -42,7 +42,12 @@ class Details(Card):
         self._facts.set_facts(
             [
                 *(Fact(WORDS[part.kind], _part(part), tip=_part_tip(part)) for part in estimate.parts),
-                Fact("Total", formatting.memory(estimate.total_bytes), "GiB", tip=f"{estimate.total_bytes} bytes"),
+                Fact(
+                    "Known sum" if any(p.nbytes is None for p in estimate.parts) else "Total",
+                    formatting.memory(estimate.total_bytes),
+                    "GiB",
+                    tip=f"{estimate.total_bytes} bytes",
+                ),
                 Fact("File", formatting.file_size(estimate.file_bytes), "GB", tip=f"{estimate.file_bytes} bytes"),
                 Fact("Precision", formatting.bits_per_weight(estimate.bits_per_weight), "Bits per weight"),
             ]

@@ -17,14 +17,16 @@ ORDER = (Verdict.FITS, Verdict.TIGHT, Verdict.OFFLOAD)
 def recommended(checkpoint: Checkpoint, estimates: Sequence[MemoryEstimate]) -> MemoryEstimate | None:
     """The most precise row with the best verdict that any row gets; None where all are too large.
 
-    A cast to more bits than the source has adds no precision, so such rows are passed over, and at equal bits the
-    source's own type goes first.
+    A cast to more bits than the source has adds no precision, so such rows are passed over. At equal bits the source's
+    own type goes first, and integers go before small floats, which fewer devices compute with.
     """
     source = SOURCE_ROWS.get(checkpoint.dtype, "")
     bits = {row.id: row.bits for row in rows()}
     limit = bits.get(source, max(bits.values()))
     useful = [e for e in estimates if bits.get(e.scheme_id, 0) <= limit] or list(estimates)
-    ranked = sorted(useful, key=lambda e: (-bits.get(e.scheme_id, 0), e.scheme_id != source))
+    ranked = sorted(
+        useful, key=lambda e: (-bits.get(e.scheme_id, 0), e.scheme_id != source, e.scheme_id.startswith("FP"))
+    )
     for verdict in ORDER:
         found = next((e for e in ranked if e.verdict is verdict), None)
         if found is not None:

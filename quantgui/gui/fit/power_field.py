@@ -21,7 +21,6 @@ class PowerField(QWidget):
         self._slider.setAccessibleName(f"{title}, powers of two")
         self._box = QSpinBox()
         self._box.setRange(1, maximum)
-        self._box.setGroupSeparatorShown(True)
         self._box.setFixedWidth(112)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._box.setAccessibleName(title)

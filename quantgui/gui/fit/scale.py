@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from quantgui.fit.budget import Budget
 from quantgui.gui import formatting
 
-FAR = 4.0
-"""A limit this many times beyond the longest bar is named at the edge: drawing it would shrink the bars to nothing."""
+FAR, FAR_POOLED = 4.0, 1.2
+"""A limit this many times beyond the longest bar is named at the edge: drawing it would shrink the bars to nothing.
+The second limit, accelerators and RAM together, only matters where a bar comes near it."""
 STEPS = (1, 2, 5, 10)
-TICKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,20 @@ def limits_of(budget: Budget) -> list[tuple[str, int]]:
     return found
 
 
-def scale_for(totals: Sequence[int], limits: Sequence[tuple[str, int]]) -> Scale:
+def scale_for(totals: Sequence[int], limits: Sequence[tuple[str, int]], max_ticks: int = 6) -> Scale:
     """A scale on which every bar is seen, and every limit that is not too far away."""
     longest = max(totals, default=1) or 1
-    near = [nbytes for _, nbytes in limits if nbytes <= FAR * longest]
+    near = [nbytes for i, (_, nbytes) in enumerate(limits) if nbytes <= longest * (FAR_POOLED if i else FAR)]
     needed = max([longest, *near]) * 1.02
     unit_bytes, unit = formatting.memory_axis(needed)
-    step = _step(needed / unit_bytes)
+    step = _step(needed / unit_bytes, max_ticks)
     end = math.ceil(needed / unit_bytes / step) * step * unit_bytes
     ticks = [(i * step * unit_bytes, f"{i * step:g}") for i in range(round(end / unit_bytes / step) + 1)]
     placed = tuple(Limit(name, nbytes, nbytes > end) for name, nbytes in limits)
     return Scale(end, unit, tuple(ticks), placed)
 
 
-def _step(span: float) -> float:
-    rough = span / TICKS
+def _step(span: float, max_ticks: int) -> float:
+    rough = span / max_ticks
     magnitude = 10.0 ** math.floor(math.log10(rough))
     return next(step * magnitude for step in STEPS if step * magnitude >= rough * 0.999)

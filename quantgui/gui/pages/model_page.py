@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QModelIndex
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -30,7 +31,8 @@ from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.gui.widgets.text import small
 from quantgui.types import Checkpoint, SourceKind
 
-SIDE_WIDTH = 340
+SIDE_WIDTH = 320
+NARROW = 520  # below this width the tree leaves out what the size already tells
 RECENT_SHOWN = 4
 OPEN_BRANCHES = 2
 
@@ -60,12 +62,17 @@ class ModelPage(PageFrame):
         self._recent.setSpacing(0)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._opened_view())
-        self._stack.addWidget(ModelPicker(state))
         self.body.addWidget(self._stack)
         state.checkpoint_changed.connect(self._show)
         state.settings_changed.connect(self._show)
         self._shown: Checkpoint | None = None
         self._show()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Names of tensors come before their counts."""
+        super().resizeEvent(event)
+        room = event.size().width() - SIDE_WIDTH - 100
+        self._tree.setColumnHidden(3, room < NARROW)
 
     def _opened_view(self) -> QWidget:
         side = QVBoxLayout()
@@ -111,7 +118,7 @@ class ModelPage(PageFrame):
         header = self._tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((1, 130), (2, 70), (3, 100), (4, 96)):
+        for column, width in ((1, 126), (2, 64), (3, 100), (4, 90)):
             header.resizeSection(column, width)
         self._tree.selectionModel().currentChanged.connect(self._select)
         self._filter = QLineEdit()
@@ -131,7 +138,7 @@ class ModelPage(PageFrame):
         self._busy.setVisible(bool(state.checkpoint_busy))
         self.show_error(state.checkpoint_error)
         self._next.setEnabled(checkpoint is not None)
-        self._stack.setCurrentIndex(1 if checkpoint is None and not state.checkpoint_busy else 0)
+        self._show_picker(checkpoint is None and state.checkpoint_error is not None)
         if checkpoint is None:
             self.set_title(f"Opening {state.checkpoint_busy} …" if state.checkpoint_busy else "Choose a model")
             return
@@ -144,6 +151,12 @@ class ModelPage(PageFrame):
             self._shown = checkpoint
             self._filter.clear()
             self._fill_tree()
+
+    def _show_picker(self, shown: bool) -> None:
+        """The picker reads the catalogue, so it is made only when there is nothing else to show."""
+        if shown and self._stack.count() == 1:
+            self._stack.addWidget(ModelPicker(self._state))
+        self._stack.setCurrentIndex(1 if shown else 0)
 
     def _fill_tree(self) -> None:
         if self._shown is None:
@@ -193,13 +206,15 @@ class ModelPage(PageFrame):
 
 def headline(checkpoint: Checkpoint) -> str:
     """ "demo · 6.95 M parameters · BF16"."""
-    return f"{checkpoint.name} · {formatting.parameters(checkpoint.parameters)} parameters · {checkpoint.dtype}"
+    name = checkpoint.name.rpartition("/")[2]
+    return f"{name} · {formatting.parameters(checkpoint.parameters)} parameters · {checkpoint.dtype}"
 
 
 def model_facts(checkpoint: Checkpoint) -> list[Fact]:
     """What headers and config tell; a fact that is not stated is left out."""
     config = checkpoint.config
     facts = [
+        Fact("Name", checkpoint.name if "/" in checkpoint.name else ""),
         Fact("Source", SOURCES[checkpoint.kind], "Checkpoint", tip=checkpoint.path),
         Fact("Size", formatting.file_size(checkpoint.nbytes), "GB", tip=f"{checkpoint.nbytes} bytes of tensor data"),
         Fact("Precision", formatting.bits_per_weight(checkpoint.bits_per_weight), "Bits per weight"),
@@ -229,7 +244,7 @@ def _stated(value: int | None) -> str:
 PAGE = Page(
     id="model",
     title="Model",
-    order=1,
+    order=10,
     icon="model",
     shortcut="Ctrl+1",
     make=ModelPage,

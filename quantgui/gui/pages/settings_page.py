@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSpinBox
+from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout
 
 from quantgui.gui import diagnostics
 from quantgui.gui.app_state import AppState
@@ -13,13 +13,14 @@ from quantgui.gui.settings import MEMORY_UNITS, THEMES
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.folder_field import FolderField
+from quantgui.gui.widgets.number_box import decimal_number, whole_number
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.gui.widgets.text import muted, small
 from quantgui.types import HardwareTarget
 
 THEME_WORDS = {"system": "As the system says", "light": "Light", "dark": "Dark"}
 UNIT_WORDS = {"GiB": "GiB (1,073,741,824 bytes)", "GB": "GB (1,000,000,000 bytes)"}
-FIELD_WIDTH = 300
+FIELD_WIDTH = 260
 
 
 class SettingsPage(PageFrame):
@@ -28,9 +29,16 @@ class SettingsPage(PageFrame):
     def __init__(self, state: AppState) -> None:
         super().__init__("Settings", "Changes are saved as you make them.", scrolls=True)
         self._state = state
-        for card in (self._looks(), self._folders(), self._computation(), self._help()):
-            self.body.addWidget(card)
-        self.body.addStretch(1)
+        columns = QHBoxLayout()
+        columns.setSpacing(14)
+        for cards in ((self._looks(), self._computation()), (self._folders(), self._help())):
+            column = QVBoxLayout()
+            column.setSpacing(14)
+            for card in cards:
+                column.addWidget(card)
+            column.addStretch(1)
+            columns.addLayout(column, 1)
+        self.body.addLayout(columns, 1)
 
     def _looks(self) -> Card:
         state = self._state
@@ -57,13 +65,8 @@ class SettingsPage(PageFrame):
             chooser = FolderField(title, getattr(state.settings, field), default)
             chooser.changed.connect(lambda text, field=field: state.change_settings(**{field: text}))
             form.addRow(title, chooser)
-        limit = QDoubleSpinBox()
-        limit.setRange(0.1, 10_000)
-        limit.setDecimals(1)
-        limit.setSuffix(" GB")
+        limit = decimal_number("Limit of the cache", 0.1, 10_000, state.settings.cache_limit_gb, unit="GB")
         limit.setMaximumWidth(FIELD_WIDTH)
-        limit.setValue(state.settings.cache_limit_gb)
-        limit.setAccessibleName("Limit of the cache")
         limit.valueChanged.connect(lambda value: state.change_settings(cache_limit_gb=value))
         form.addRow("Limit of the cache", limit)
         return card
@@ -74,12 +77,8 @@ class SettingsPage(PageFrame):
         device = _choices("Device", devices_of(state.machine), state.settings.device)
         device.currentIndexChanged.connect(lambda: state.change_settings(device=device.currentData()))
         state.hardware_changed.connect(lambda: _refill(device, devices_of(state.machine), state.settings.device))
-        threads = QSpinBox()
-        threads.setRange(0, 1024)
-        threads.setSpecialValueText("All cores")
+        threads = whole_number("Threads", 0, 1024, state.settings.threads or 0, zero="All cores")
         threads.setMaximumWidth(FIELD_WIDTH)
-        threads.setValue(state.settings.threads or 0)
-        threads.setAccessibleName("Threads")
         threads.valueChanged.connect(lambda value: state.change_settings(threads=value or None))
         form.addRow("Device", device)
         form.addRow("Threads", threads)
@@ -122,6 +121,8 @@ def _form_card(title: str) -> tuple[Card, QFormLayout]:
     form = QFormLayout()
     form.setHorizontalSpacing(20)
     form.setVerticalSpacing(10)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     card.body.addLayout(form)
     return card, form
 
@@ -152,7 +153,7 @@ def _select(combo: QComboBox, key: str) -> None:
 PAGE = Page(
     id="settings",
     title="Settings",
-    order=1,
+    order=10,
     icon="settings",
     shortcut="Ctrl+,",
     make=SettingsPage,

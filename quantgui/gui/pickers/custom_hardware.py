@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_slot import ErrorSlot
+from quantgui.gui.widgets.number_box import decimal_number, whole_number
 from quantgui.gui.widgets.text import small
 from quantgui.hardware.custom import custom_target
 from quantgui.types import UserError
+
+MOST = 100_000.0
 
 
 class CustomHardware(QWidget):
@@ -21,12 +24,11 @@ class CustomHardware(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._name = QLineEdit("My hardware")
-        self._vram = _amount(" GiB", 24)
-        self._count = QSpinBox()
-        self._count.setRange(1, 64)
-        self._ram = _amount(" GiB", 64)
-        self._bandwidth = _amount(" GB/s", 0)
-        self._bandwidth.setSpecialValueText("Not known")
+        self._name.setAccessibleName("Name of the hardware")
+        self._vram = decimal_number("GPU memory of each", 0, MOST, 24, unit="GiB")
+        self._count = whole_number("How many GPUs", 1, 64, 1)
+        self._ram = decimal_number("RAM", 0, MOST, 64, unit="GiB")
+        self._bandwidth = decimal_number("Memory bandwidth", 0, MOST, 0, unit="GB/s", zero="Not known")
         form = QFormLayout()
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(10)
@@ -37,7 +39,6 @@ class CustomHardware(QWidget):
             ("RAM", self._ram),
             ("Memory bandwidth", self._bandwidth),
         ):
-            field.setAccessibleName(title)
             field.setMaximumWidth(260)
             form.addRow(title, field)
         card = Card("Your own numbers")
@@ -46,7 +47,7 @@ class CustomHardware(QWidget):
         self._error = ErrorSlot()
         card.body.addWidget(self._error)
         card.body.addStretch(1)
-        card.body.addWidget(button("Use this hardware", self._choose, primary=True))
+        card.body.addWidget(button("Use this hardware", self._choose, primary=True), 0, Qt.AlignmentFlag.AlignRight)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 12, 0, 0)
         layout.addWidget(card)
@@ -62,12 +63,3 @@ class CustomHardware(QWidget):
             self._error.show_error(error)
         else:
             self.chosen.emit(made)
-
-
-def _amount(unit: str, value: float) -> QDoubleSpinBox:
-    made = QDoubleSpinBox()
-    made.setRange(0, 100_000)
-    made.setDecimals(1)
-    made.setSuffix(unit)
-    made.setValue(value)
-    return made

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox
+from PySide6.QtWidgets import QComboBox, QFormLayout
 
 from quantgui.gui import formatting
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.facts import Fact, Facts
+from quantgui.gui.widgets.number_box import whole_number
 from quantgui.gui.widgets.text import small
 from quantgui.hardware.catalogue import CatalogueDevice, target
 from quantgui.types import GB, HardwareTarget, UserError
@@ -27,15 +28,9 @@ class DeviceOptions(Card):
         self._device: CatalogueDevice | None = None
         self._size = QComboBox()
         self._size.setAccessibleName("Memory size")
-        self._count = QSpinBox()
-        self._count.setRange(1, 16)
-        self._count.setAccessibleName("How many of this device")
-        self._ram = QSpinBox()
-        self._ram.setRange(0, 4096)
-        self._ram.setSpecialValueText("Not stated")
-        self._ram.setSuffix(" GiB")
+        self._count = whole_number("How many of this device", 1, 16, 1)
+        self._ram = whole_number("RAM of the computer around it", 0, 4096, 0, unit="GiB", zero="Not stated")
         self._ram.setSingleStep(16)
-        self._ram.setAccessibleName("RAM of the computer around it")
         self._form = QFormLayout()
         self._form.addRow("Memory", self._size)
         self._form.addRow("How many", self._count)

@@ -14,7 +14,8 @@ def button(
     text: str, clicked: Callable[[], object] | None = None, *, icon: str = "", primary: bool = False, tip: str = ""
 ) -> QPushButton:
     """A push button; `primary` for the one action a page is about."""
-    made = QPushButton(text)
+    made = QPushButton(f" {text}" if icon else text)  # the style leaves too little room beside an icon
+    made.setAccessibleName(text)
     made.setProperty("primary", primary)
     made.setAutoDefault(False)
     made.setToolTip(tip)

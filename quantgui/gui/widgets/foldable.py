@@ -18,6 +18,7 @@ class Foldable(QWidget):
         self._remember = remember
         self._head = QToolButton()
         self._head.setText(title)
+        self._head.setProperty("role", "fold")
         self._head.setCheckable(True)
         self._head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._head.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
