@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 
 import environment
 
@@ -62,18 +63,19 @@ def _pytest(arguments: list[str]) -> tuple[int, str]:
     command = [str(environment.venv_python()), "-m", "pytest", *arguments]
     if sys.stdout.isatty():
         command.append("--color=yes")
-    process = subprocess.Popen(
+    tail = b""
+    with subprocess.Popen(
         command,
         cwd=environment.ROOT,
         env=environment.clean_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    tail = b""
-    for chunk in iter(lambda: process.stdout.read1(4096), b""):  # type: ignore[union-attr]
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-        tail = (tail + chunk)[-4096:]
+        bufsize=0,
+    ) as process:
+        assert process.stdout is not None
+        for chunk in iter(partial(process.stdout.read, 4096), b""):
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            tail = (tail + chunk)[-4096:]
     lines = tail.decode("utf-8", errors="replace").split("\n")
-    return process.wait(), next((line.strip() for line in reversed(lines) if line.strip()), "pytest said nothing")
+    return process.returncode, next((line.strip() for line in reversed(lines) if line.strip()), "pytest said nothing")

@@ -39,7 +39,7 @@ def _take(out: Path, scheme: str, only: list[str] | None, readme: bool) -> int:
         if unknown:
             raise UserError(f"There is no page {', '.join(sorted(unknown))}.", hint=f"Pages: {', '.join(show.pages)}.")
         show.open_demo()
-        show.quantize(scheme, out / "run")
+        show.quantize(scheme)
         count = 0
         for theme in THEMES:
             for width, height in SIZES:

@@ -25,7 +25,10 @@ SETTLE_SECONDS = 0.4  # plots redraw on a timer
 
 
 class Showcase:
-    """A window on the bundled model, with a home of its own so that nobody's settings are read or changed."""
+    """A window on the bundled model, with a home of its own so that nobody's settings are read or changed.
+
+    Runs without an output folder go below the home; it is removed with the window.
+    """
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="quantgui-")
@@ -59,10 +62,10 @@ class Showcase:
         if state.checkpoint_error is not None:
             raise state.checkpoint_error
 
-    def quantize(self, scheme_id: str, output: Path) -> QuantizeResult:
+    def quantize(self, scheme_id: str, output: Path | None = None) -> QuantizeResult:
         """Run the recipe of one precision into `output` and wait for its end. Raises UserError where it fails."""
         self.state.set_recipe(Recipe(SchemeSpec(scheme_id)))
-        self.state.start_quantize(str(output), overwrite=True)
+        self.state.start_quantize(str(output or ""), overwrite=True)
         self.wait(lambda: not self.state.is_running, RUN_SECONDS, "the run")
         run = self.state.run
         match run.outcome if run is not None else None:

@@ -15,6 +15,7 @@ from quantgui.types import TensorReport
 WIDTH = 960
 LABELS = 150  # space for the modules' names
 ROW = 26
+SMALLEST_SPAN = 6.0  # dB, a factor of two in the error: smaller differences must not look large
 LABELLED_CELL = 30  # narrowest cell that holds a number
 _EXPERT_INDEX = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -50,7 +51,8 @@ def heat_map(reports: Iterable[TensorReport]) -> Html | None:
         return None
     modules = list(dict.fromkeys(cell.module for cell in drawn))
     layers = sorted({cell.layer for cell in drawn})
-    low, high = min(cell.sqnr_db for cell in drawn), max(cell.sqnr_db for cell in drawn)
+    high = max(cell.sqnr_db for cell in drawn)
+    low = min(high - SMALLEST_SPAN, *(cell.sqnr_db for cell in drawn))
     column = (WIDTH - LABELS) / len(layers)
     shapes = [_cell(cell, layers.index(cell.layer), modules.index(cell.module), column, low, high) for cell in drawn]
     names = [
@@ -65,7 +67,7 @@ def heat_map(reports: Iterable[TensorReport]) -> Html | None:
 
 
 def _cell(cell: Cell, column_index: int, row_index: int, column: float, low: float, high: float) -> Html:
-    color = cividis((cell.sqnr_db - low) / (high - low) if high > low else 1.0)
+    color = cividis((cell.sqnr_db - low) / (high - low))
     x, y = LABELS + column_index * column, row_index * ROW
     tip = tag("title", f"{cell.report.name}: {units.decibels(cell.sqnr_db)}")
     box = svg.rect(x, y, max(column - 1, 0.5), ROW - 1, tip, fill=hex_color(color))

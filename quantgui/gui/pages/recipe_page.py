@@ -41,7 +41,7 @@ from quantgui.schemes.presets import PRESETS, Preset
 from quantgui.schemes.recipe import Rule, SchemeSpec
 from quantgui.types import UserError
 
-LEFT_WIDTH = 340
+LEFT_WIDTH = 324
 FILE_FILTER = "QuantGUI recipe (*.json)"
 
 

@@ -20,7 +20,7 @@ from quantgui.gui import theme
 from quantgui.quant.method import SchemeRow
 from quantgui.types import MemoryEstimate
 
-ROW_HEIGHT = 44
+ROW_HEIGHT = 40
 FEWEST_ROWS = 4
 _ROW = Qt.ItemDataRole.UserRole
 _ESTIMATE = Qt.ItemDataRole.UserRole + 1
@@ -89,11 +89,11 @@ class _RowDelegate(QStyledItemDelegate):
             painter.setBrush(colors.color("accent_soft"))
             painter.drawRoundedRect(rect, 6, 6)
             painter.setBrush(colors.color("accent"))
-            painter.drawRoundedRect(QRectF(rect.left(), rect.top() + 8, 3, rect.height() - 16), 1.5, 1.5)
+            painter.drawRoundedRect(QRectF(rect.left(), rect.top() + 7, 3, rect.height() - 14), 1.5, 1.5)
         elif state & QStyle.StateFlag.State_MouseOver:
             painter.setBrush(colors.color("raised"))
             painter.drawRoundedRect(rect, 6, 6)
-        self._texts(painter, rect.adjusted(12, 4, -10, -4), index)
+        self._texts(painter, rect.adjusted(12, 2, -10, -2), index)
         painter.restore()
 
     def _texts(self, painter: QPainter, rect: QRectF, index: QModelIndex | QPersistentModelIndex) -> None:

@@ -41,14 +41,14 @@ def _layer_order(planned: PlannedTensor) -> tuple[int, str]:
 
 
 COLUMNS = (
-    Column("Tensor", lambda p: p.assignment.tensor.short_name, _layer_order, 154),
+    Column("Tensor", lambda p: p.assignment.tensor.short_name, _layer_order, 172),
     Column(
         "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 104, number=True
     ),
     Column("Precision", _scheme, _scheme, 78),
-    Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 84, number=True),
+    Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 94, number=True),
     Column(
-        "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 76, number=True
+        "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 84, number=True
     ),
     Column("Why it is kept", lambda p: p.assignment.why, lambda p: p.assignment.why),
 )

@@ -13,7 +13,7 @@ from quantgui.gui import theme
 class FigureView(QWidget):
     """Scales an SVG to its width, never beyond its natural size times `LARGEST`."""
 
-    LARGEST = 1.5
+    LARGEST = 1.25
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
