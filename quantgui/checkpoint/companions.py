@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantgui.checkpoint.config import load_config
 from quantgui.checkpoint.hub_cache import repository_of
-from quantgui.checkpoint.regular_file import path_error
+from quantgui.checkpoint.regular_file import is_file, path_error
 from quantgui.types import ModelConfig, UserError
 
 CONFIG = "config.json"
@@ -56,7 +56,7 @@ def folder_config(folder: Path, names: set[str]) -> tuple[ModelConfig | None, tu
 def config_beside(file: Path) -> tuple[ModelConfig | None, tuple[str, ...]]:
     """The config.json next to a single file helps where it can; a damaged one is no reason to refuse the file."""
     beside = file.parent / CONFIG
-    if not beside.exists():
+    if not is_file(beside):
         return None, (_NO_CONFIG,)
     try:
         loaded = load_config(beside)

@@ -11,6 +11,7 @@ from quantgui.checkpoint.child_needed import ChildNeeded
 from quantgui.checkpoint.companions import CONFIG, file_names, folder_config, folder_name
 from quantgui.checkpoint.config import load_config
 from quantgui.checkpoint.gguf_checkpoint import open_gguf
+from quantgui.checkpoint.regular_file import is_file
 from quantgui.checkpoint.safetensors_header import read_safetensors
 from quantgui.checkpoint.shard_index import check_against_index, read_index, require_files
 from quantgui.types import Checkpoint, SourceKind, TensorInfo, UserError
@@ -124,7 +125,7 @@ def _without_tensors(folder: Path, names: set[str]) -> Checkpoint:
             f"“{folder.name}” holds an adapter (LoRA), not a whole model.",
             hint="Merge it into its base model first, then open the merged folder.",
         )
-    inside = sorted(name for name in names if (folder / name / CONFIG).is_file())
+    inside = sorted(name for name in names if is_file(folder / name / CONFIG))
     raise UserError(
         f"“{folder.name}” holds no model: there is no safetensors, PyTorch or GGUF file in it.",
         hint=f"Did you mean a folder inside it, such as “{inside[0]}”?"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quantgui.checkpoint.gguf_header import GgufHeader, SkippedValue, read_gguf
+from quantgui.checkpoint.regular_file import is_file
 from quantgui.schemes.ggml_types import BY_NAME
 from quantgui.types import Checkpoint, ModelConfig, SourceKind, TensorInfo, UserError
 
@@ -50,7 +51,7 @@ def _part_names(path: Path, part: re.Match[str]) -> list[str]:
     if not 1 <= int(part["number"]) <= total <= MAX_PARTS:
         raise UserError(f"“{path.name}” has impossible part numbers in its name.", hint="Give the file its old name.")
     names = [f"{part['stem']}-{number:05d}-of-{total:05d}.gguf" for number in range(1, total + 1)]
-    missing = [name for name in names if not (path.parent / name).exists()]
+    missing = [name for name in names if not is_file(path.parent / name)]
     if missing:
         raise UserError(
             f"“{missing[0]}” is missing: the model comes in {total} parts, and {len(missing)} of them are not here.",

@@ -38,6 +38,14 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (resolve() follows links)
 
 
+def is_file(path: Path) -> bool:
+    """Whether `path` is a regular file; False for names no system allows and for places that may not be looked into."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading; links are followed.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quantgui.checkpoint.limits import MAX_INDEX_BYTES
-from quantgui.checkpoint.regular_file import read_capped
+from quantgui.checkpoint.regular_file import is_file, read_capped
 from quantgui.checkpoint.strict_json import decode_strict
 from quantgui.types import UserError
 
@@ -45,11 +45,11 @@ def read_index(path: Path) -> dict[str, str]:
 def require_files(folder: Path, names: Iterable[str], why: str) -> None:
     """Raise UserError where one of `names` is not in `folder`."""
     wanted = list(names)
-    missing = [name for name in wanted if not (folder / name).exists()]
+    missing = [name for name in wanted if not is_file(folder / name)]
     if missing:
         count = f"{len(missing)} of {len(wanted)} files" if len(missing) > 1 else "one file"
         raise UserError(
-            f"“{missing[0]}” is missing from “{folder.name}”: {why}, and {count} cannot be found.",
+            f"“{missing[0][:100]}” is missing from “{folder.name}”: {why}, and {count} cannot be found.",
             hint="Download the missing files into this folder.",
             details="\n".join(missing[:200]),
         )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_PAIRS = 4_000_000
-"""Keys plus array elements of one document; the decoder needs about 100 bytes for each."""
+MAX_PAIRS = 1_500_000
+"""Keys plus array elements of one document: enough for 150,000 tensors of a safetensors header, in about 100 MB."""
 
 MAX_DEPTH = 64
 """Nesting of a config. Real ones reach 6; beyond the limit walking it would exhaust the stack."""

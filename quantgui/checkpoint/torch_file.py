@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import pickletools
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from quantgui.checkpoint.companions import config_beside, file_names, folder_config, folder_name
 from quantgui.checkpoint.folder import TORCH_INDEX, torch_files
 from quantgui.checkpoint.limits import check_name
+from quantgui.checkpoint.pickle_names import foreign_names
 from quantgui.checkpoint.regular_file import absolute, open_regular
 from quantgui.checkpoint.shard_index import check_against_index, read_index
 from quantgui.checkpoint.tensor_names import describe
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "ema")
 """Under which training programs nest the weights."""
 
-_CODE = re.compile(r"GLOBAL ([\w.]+)")
-_CODE_OPCODES = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "REDUCE"})
-_MAX_OPCODES = 200_000
+_BLOCKED = re.compile(r"GLOBAL ([\w.]+)")
+"""How torch names what a pickle asked for and did not get."""
 
 
 def open_torch(path: Path) -> Checkpoint:
@@ -94,27 +92,18 @@ def _load(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _load_error(path: Path, said: str) -> UserError:
-    code = _CODE.search(said)
-    if code is not None or "TorchScript" in said or _calls_something(path):
-        name = f" ({code[1]})" if code else ""
+    names = [*_BLOCKED.findall(said), *foreign_names(path)]
+    if names or "TorchScript" in said:
         return UserError(
-            f"“{path.name}” contains code{name}, which QuantGUI never runs.",
+            f"“{path.name}” contains code{f' ({names[0][:80]})' if names else ''}, which QuantGUI never runs.",
             hint="Look for a safetensors version of the model, or save only its state_dict().",
             details=said,
         )
     return UserError(
-        f"“{path.name}” is damaged, or is not a PyTorch weight file.", hint="Download the file again.", details=said
+        f"“{path.name}” is damaged, or is not a PyTorch weight file in a format that can be read safely.",
+        hint="Download it again, or save it again with torch.save(model.state_dict(), …).",
+        details=said,
     )
-
-
-def _calls_something(path: Path) -> bool:
-    """Whether a bare pickle asks for a global or a call. Reads its opcodes; nothing is executed."""
-    with open_regular(path) as stream:
-        try:
-            operations = itertools.islice(pickletools.genops(stream), _MAX_OPCODES)
-            return any(opcode.name in _CODE_OPCODES for opcode, _, _ in operations)
-        except Exception:  # not a pickle
-            return False
 
 
 def _only_tensors(loaded: Any, file: str) -> dict[str, torch.Tensor]:
