@@ -68,6 +68,18 @@ def test_error_is_at_most_half_a_step(scheme_id, symmetric, granularity, seed, s
     assert bool((error <= allowed * steps * (1 + 1e-4) + 1e-12).all())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("scheme_id", ["INT8", "INT4", "INT3", "INT2"])
+def test_nothing_is_clipped_however_coarse_the_scales_are_stored(scheme_id, dtype):
+    rows = torch.randn(64, 256, generator=torch.Generator().manual_seed(7))
+    method = rtn(scheme_id, granularity="group", group_size=32)
+    quantized = method.quantize(rows, dtype, None)
+    assert quantized.scale is not None
+    assert method.count_clipped(rows, quantized) == 0
+    steps = quantized.scale.float().repeat_interleave(32, 1)
+    assert bool(((rows - method.dequantize(quantized)).abs() <= 0.5001 * steps).all())
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_more_bits_less_error(symmetric):
     rows = torch.randn(16, 256, generator=torch.Generator().manual_seed(1))

@@ -30,6 +30,14 @@ def code_range(bits: int) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
+def rounded_up(scale: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """float32 scales in `dtype`, never smaller than they were: a scale rounded down would clip its largest weight."""
+    import torch
+
+    stored = scale.to(dtype)
+    return torch.where(stored.float() < scale, (scale * (1 + torch.finfo(dtype).eps)).to(dtype), stored)
+
+
 class RoundToNearest(RowArithmetic):
     """Integer codes with one scale (and zero-point) per tensor, channel or group."""
 
@@ -64,7 +72,7 @@ class RoundToNearest(RowArithmetic):
             steps = float(2**self.scheme.bits - 1)
         # An all-zero group gets scale 1 (its codes are zeros); a scale must not underflow to 0 in its storage dtype.
         smallest = torch.finfo(scale_dtype).tiny
-        scale = torch.where(absmax > 0, (absmax / steps).clamp_(min=smallest), 1.0).to(scale_dtype)
+        scale = rounded_up(torch.where(absmax > 0, (absmax / steps).clamp_(min=smallest), 1.0), scale_dtype)
         if self.scheme.symmetric:
             return scale, None
         # From the exact range rather than from the rounded scale, so that ties fall as on paper (127.5 -> 128).
