@@ -15,6 +15,7 @@ from quantgui.quant.assignment import assign
 from quantgui.quant.registry import rows
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.recipe import Recipe, SchemeSpec
+from quantgui.schemes.scheme import DTYPE_BYTES
 from quantgui.types import Checkpoint, SourceKind, UserError
 from quantgui.units import percent
 
@@ -80,9 +81,11 @@ def parameters(checkpoint: Checkpoint) -> int | None:
 
 @per_checkpoint
 def is_quantized(checkpoint: Checkpoint) -> bool:
-    """Whether most bytes of the checkpoint are packed or quantized already, so that no further precision applies."""
+    """Whether the checkpoint is packed or quantized already, so that no further precision applies."""
     if checkpoint.config is not None and checkpoint.config.quantization:
         return True
+    if any(t.dtype not in DTYPE_BYTES for t in checkpoint.tensors):
+        return True  # blocks of ggml, which hold their own scales
     floats = sum(t.nbytes for t in checkpoint.tensors if t.dtype in FLOAT_DTYPES)
     return 2 * floats < checkpoint.nbytes
 

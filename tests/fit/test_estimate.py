@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache
 
@@ -8,13 +9,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
+from quantgui.checkpoint.config import read_config
 from quantgui.fit.estimate import estimate_all, estimate_recipe
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
 from quantgui.hardware.custom import custom_target
 from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
-from quantgui.types import GIB, Checkpoint, HardwareTarget, MemoryKind, Provenance, UserError, Verdict
+from quantgui.types import (
+    GIB,
+    Checkpoint,
+    HardwareTarget,
+    MemoryKind,
+    Provenance,
+    Role,
+    SourceKind,
+    TensorInfo,
+    UserError,
+    Verdict,
+)
+
+SHAPES = st.lists(st.integers(0, 300), max_size=4).map(tuple)
+TENSORS = st.builds(
+    lambda name, shape, dtype, role: TensorInfo(name, shape, dtype, 2 * math.prod(shape), role=role),
+    st.text(max_size=12),
+    SHAPES,
+    st.sampled_from(["BF16", "F32", "F8_E4M3", "I32", "BOOL", "Q4_K"]),
+    st.sampled_from(list(Role)),
+)
 
 
 @cache
@@ -114,3 +136,19 @@ def test_families_of_the_catalogue_are_estimated_on_every_kind_of_hardware(model
         estimates = estimate_all(checkpoint, target(name))
         assert all(e.part(MemoryKind.KV_CACHE) for e in estimates), entry.id
         assert {e.verdict for e in estimates} <= set(Verdict)
+
+
+@settings(deadline=None)
+@given(tensors=st.lists(TENSORS, max_size=6), values=st.dictionaries(st.text(max_size=4), st.integers() | st.none()))
+def test_whatever_a_header_says_ends_in_numbers_or_in_a_user_error(
+    tensors: list[TensorInfo], values: dict[str, int | None]
+) -> None:
+    config = read_config({"model_type": "llama", **values})
+    checkpoint = Checkpoint("x", SourceKind.SAFETENSORS, "/x", tuple(tensors), config)
+    try:
+        estimates = estimate_all(checkpoint, custom_target("x", ram_gib=8))
+    except UserError:
+        return
+    for estimate in estimates:
+        assert math.isfinite(estimate.bits_per_weight)
+        assert all(part.nbytes is None or part.nbytes >= 0 for part in estimate.parts)
