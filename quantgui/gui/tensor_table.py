@@ -59,19 +59,18 @@ def _cosine(value: float | None) -> str:
 
 COLUMNS = (
     Column("Tensor", lambda r: r.name, lambda r: r.short_name, is_text=True),
-    Column("Shape", lambda r: " x ".join(map(str, r.shape)), lambda r: units.shape(r.shape), is_text=True),
     Column("Scheme", _scheme, _scheme, is_text=True),
+    Column("SQNR", _sqnr, _sqnr_words, "dB"),
     Column("Bits", lambda r: r.bits, lambda r: f"{r.bits:.2f}", "per weight", word="Bits per weight"),
     Column("Before", lambda r: r.bytes_before, lambda r: units.file_size(r.bytes_before), "bytes"),
     Column("After", lambda r: r.bytes_after, lambda r: units.file_size(r.bytes_after), "bytes"),
-    Column("SQNR", _sqnr, _sqnr_words, "dB"),
+    Column("Shape", lambda r: " x ".join(map(str, r.shape)), lambda r: units.shape(r.shape), is_text=True),
     Column("Cosine", _of_error("cosine"), _number("cosine", _cosine)),
     Column("MSE", _of_error("mse"), _number("mse", units.scientific)),
     Column("Max error", _of_error("max_abs"), _number("max_abs", units.scientific), word="Max abs error"),
     Column("Clipped", _of_error("clipped"), _number("clipped", units.percent), "fraction"),
     Column("To zero", _of_error("zeroed"), _number("zeroed", units.percent), "fraction", word="Rounded to zero"),
 )
-SQNR_COLUMN = next(index for index, column in enumerate(COLUMNS) if column.title == "SQNR")
 
 
 class TensorTable(QAbstractTableModel):

@@ -13,7 +13,7 @@ from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.text import heading, muted
 from quantgui.types import TensorReport
 
-PLOT_HEIGHT = 236
+PLOT_HEIGHT = 205
 
 
 class PlotColumn(QScrollArea):
@@ -26,7 +26,7 @@ class PlotColumn(QScrollArea):
         self._source = source
         self._name = heading()
         self._facts = muted()
-        self._panels: list[PlotPanel] = []
+        self._panels: list[tuple[PlotPanel, Card, Subject]] = []
         content = QWidget()
         content.setProperty("role", "plain")
         self._layout = QVBoxLayout(content)
@@ -49,8 +49,9 @@ class PlotColumn(QScrollArea):
             self._name.setText(report.short_name)
             self._name.setToolTip(report.name)
             self._facts.setText(_facts(report))
-        for panel in self._panels:
+        for panel, card, subject in self._panels:
             panel.refresh()
+            card.setHidden(subject is Subject.RUN and panel.is_empty)
 
     def _add(self, plot: Plot) -> None:
         panel = plot.make(self._source)
@@ -60,7 +61,7 @@ class PlotColumn(QScrollArea):
         card.setMinimumHeight(PLOT_HEIGHT)
         card.setAccessibleName(plot.title)
         self._layout.addWidget(card, 1)
-        self._panels.append(panel)
+        self._panels.append((panel, card, plot.subject))
 
 
 def _facts(report: TensorReport) -> str:

@@ -86,7 +86,7 @@ class RunPage(QWidget):
         self._again = button("Set up another run", self.set_up_again)
         self._report = button("Report", lambda: self._state.request_page("report"), icon="report")
         self._inspect = button("Inspect", lambda: self._state.request_page("inspect"), icon="inspect", primary=True)
-        self._cancel = button("Cancel", self._state.cancel_run, icon="stop", primary=True)
+        self._cancel = button("Cancel", self._state.cancel_run, icon="stop")
         self._start = button("Quantize", self.start, icon="run", primary=True, tip="Ctrl+R")
         for widget in (self._again, self._report, self._inspect, self._cancel, self._start):
             self._frame.buttons.addWidget(widget)
@@ -161,6 +161,9 @@ def _scrolling(content: QWidget) -> QScrollArea:
     area.setFrameShape(QScrollArea.Shape.NoFrame)
     area.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
     content.setProperty("role", "plain")
+    layout = content.layout()
+    if layout is not None:
+        layout.setContentsMargins(0, 0, 10, 0)
     area.setWidget(content)
     return area
 

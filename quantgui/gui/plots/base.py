@@ -37,8 +37,7 @@ class PlotPanel(QWidget):
         self._title_label = label(title, "strong")
         self._readout_label = small(wrap=False)
         self._readout_label.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
-        self._caption_label = small(wrap=False)
-        self._caption_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._caption_label = small()
         self._readout_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._readout_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._empty = muted()
@@ -78,6 +77,10 @@ class PlotPanel(QWidget):
     def table(self) -> TableData:
         """The numbers behind what is drawn now."""
         raise NotImplementedError
+
+    def export_caption(self) -> str:
+        """What stands below the title of a picture, which must say by itself what it shows."""
+        return self.caption
 
     def reset_view(self) -> None:
         """Undo every zoom; nothing to do for a canvas that has none."""
@@ -124,9 +127,9 @@ class PlotPanel(QWidget):
             case ".csv":
                 _write_text(path, self.table().to_csv())
             case ".svg":
-                export.save_svg(self._canvas, path, self.title, self.caption)
+                export.save_svg(self._canvas, path, self.title, self.export_caption())
             case _:
-                export.save_png(self._canvas, path, self.title, self.caption)
+                export.save_png(self._canvas, path, self.title, self.export_caption())
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """The same menu on the right button."""

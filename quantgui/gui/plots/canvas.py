@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy
 
@@ -46,6 +46,10 @@ class Canvas(pg.PlotWidget):
         self.crosshair.setVisible(False)
         self.crosshair.setZValue(50)
         self.restyle()
+
+    def sizeHint(self) -> QSize:
+        """Three of them fit below each other on a small window."""
+        return QSize(320, 130)
 
     def pen(self, color: str | QColor, width: float = 1.0, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
         """A pen whose width does not grow with the zoom."""

@@ -92,7 +92,7 @@ def _caption(report: TensorReport, above: int) -> str:
     """How many of the values stand out; where channels were pooled, each value stands for several."""
     values, channels = len(report.channel_max), _channels(report)
     what = "channels" if values == channels else f"groups of {channels / values:.0f} channels"
-    words = [report.short_name, f"{above} of {units.count(values)} {what} stand out"]
+    words = [f"{above} of {units.count(values)} {what} stand out"]
     if report.kurtosis is not None:
         words.append(f"kurtosis {report.kurtosis:.1f} (3 is normal)")
     return " · ".join(words)

@@ -69,9 +69,8 @@ class ErrorHistogram(TensorPlot):
 
 def _caption(report: TensorReport) -> str:
     if report.error is None:
-        return report.short_name
+        return ""
     words = [
-        report.short_name,
         f"SQNR {units.decibels(report.error.sqnr_db)}",
         f"largest error {units.scientific(report.error.max_abs)}",
         f"MSE {units.scientific(report.error.mse)}",

@@ -40,6 +40,10 @@ class TensorPlot(PlotPanel):
         """Undo every zoom."""
         self.canvas.go_home()
 
+    def export_caption(self) -> str:
+        """With the tensor's full name."""
+        return f"{self.report.name} · {self.caption}"
+
     def objection(self, report: TensorReport) -> str:
         """Why there is nothing to draw for this tensor, "" where there is."""
         raise NotImplementedError

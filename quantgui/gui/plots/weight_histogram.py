@@ -108,9 +108,7 @@ def _one_scale(report: TensorReport) -> bool:
 
 
 def _caption(report: TensorReport) -> str:
-    words = [report.short_name]
-    if report.scheme_id is None:
-        words.append("kept as it was")
+    words = ["kept as it was"] if report.scheme_id is None else []
     if report.error is not None:
         inside = max(0.0, 1 - report.error.clipped - report.error.zeroed)
         words.append(f"{units.percent(inside)} in range")

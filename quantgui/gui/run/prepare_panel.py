@@ -30,6 +30,8 @@ from quantgui.pipeline import preflight
 from quantgui.report.findings import describe_recipe
 from quantgui.types import Checkpoint, UserError
 
+_WORDS_WIDTH = 92  # as wide as the words of the facts above
+
 
 class PreparePanel(QWidget):
     """Reads model and recipe from the state; holds the output folder, the device and two choices."""
@@ -109,7 +111,9 @@ class PreparePanel(QWidget):
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(10)
         grid.setColumnStretch(1, 1)
+        grid.setColumnMinimumWidth(0, _WORDS_WIDTH)
         folder = QHBoxLayout()
+        folder.setSpacing(8)
         folder.addWidget(self._output, 1)
         folder.addWidget(button("Choose…", self._choose_folder, icon="folder"))
         grid.addWidget(muted("Output folder", wrap=False), 0, 0)

@@ -76,7 +76,8 @@ def progress_title(run: RunState) -> str:
         if isinstance(run.job, QuantizeJob)
         else "Inspecting"
     )
-    return verb if run.fraction is None else f"{verb}: {100 * run.fraction:.0f}{units.NBSP}%"
+    is_counting = run.fraction is not None and run.fraction < 1
+    return f"{verb}: {100 * (run.fraction or 0):.0f}{units.NBSP}%" if is_counting else verb
 
 
 def _detail(run: RunState) -> str:
@@ -90,7 +91,7 @@ def _numbers(run: RunState) -> str:
     if not run.total_bytes:
         return ""
     parts = [f"{units.file_size(run.done_bytes)} of {units.file_size(run.total_bytes)} read"]
-    if run.bytes_per_second:
+    if run.bytes_per_second and run.done_bytes < run.total_bytes:
         parts.append(formatting.bandwidth(run.bytes_per_second))
     if run.seconds_left is not None and run.fraction is not None and run.fraction < 1:
         parts.append(f"about {units.duration(run.seconds_left)} left")
