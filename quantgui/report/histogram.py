@@ -95,7 +95,12 @@ def _axis(span: Histogram, title: str) -> Html:
     base = HEIGHT - BOTTOM
     return join(
         svg.line(LEFT, base, WIDTH - RIGHT, base, class_="base"),
-        svg.text(LEFT, base + 17, f"{span.low:.3g}", class_="axis"),
-        svg.text(WIDTH - RIGHT, base + 17, f"{span.high:.3g}", text_anchor="end", class_="axis"),
+        svg.text(LEFT, base + 17, _number(span.low), class_="axis"),
+        svg.text(WIDTH - RIGHT, base + 17, _number(span.high), text_anchor="end", class_="axis"),
         svg.text(WIDTH / 2, base + 28, title, text_anchor="middle", class_="axis"),
     )
+
+
+def _number(value: float) -> str:
+    """Three significant digits with a typographic minus sign."""
+    return f"{value:.3g}".replace("-", "−")

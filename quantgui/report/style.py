@@ -27,7 +27,8 @@ pre { background: var(--card); padding: 12px 14px; border-radius: 6px; overflow-
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th { text-align: left; color: var(--soft); font-weight: 500; white-space: nowrap; }
 th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; } td.name { overflow-wrap: anywhere; min-width: 130px; }
+td.n, th.n { text-align: right; white-space: nowrap; } td.words { overflow-wrap: anywhere; }
+td.words:first-child { min-width: 130px; }
 .wide { overflow-x: auto; } .pair { display: flex; flex-wrap: wrap; gap: 16px; }
 svg { max-width: 100%; height: auto; display: block; } svg .axis { fill: var(--soft); font-size: 11px; }
 svg .value { font-size: 11px; } svg .base { stroke: var(--rule); }

@@ -108,7 +108,7 @@ def pairs_table(pairs: Mapping[str, str], *, code: bool = False) -> Html:
 
 
 def _cell(kind: str, content: object, number: bool) -> Html:
-    return tag(kind, content, class_="n" if number else "name" if kind == "td" else None)
+    return tag(kind, content, class_="n" if number else "words" if kind == "td" else None)
 
 
 def _table(head: Sequence[Html], rows: Iterable[Sequence[Html]]) -> Html:
