@@ -44,11 +44,10 @@ class TensorData:
     """Reads the tensors of one checkpoint. Use as a context manager: it holds the mapped files open."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.kind in (SourceKind.CONFIG, SourceKind.GGUF):
-            what = "a GGUF file" if checkpoint.kind is SourceKind.GGUF else "a catalogue entry without weights"
+        if checkpoint.kind is SourceKind.CONFIG:
             raise UserError(
-                f"“{checkpoint.name}” is {what}; its weights cannot be read.",
-                hint="Open the Hugging Face folder of the model instead.",
+                f"“{checkpoint.name}” has no weights on this machine, only its shapes are known.",
+                hint="Download the model and open its folder.",
             )
         self.checkpoint = checkpoint
         path = Path(checkpoint.path)
@@ -93,7 +92,10 @@ class TensorData:
 
 
 def row_blocks(tensor: torch.Tensor, elements: int = 1 << 21) -> Iterator[tuple[int, torch.Tensor]]:
-    """(first row, rows [n, columns]) blocks of about `elements` elements; vectors are one row, 3-D stacks are flattened."""
+    """(first row, rows [n, columns]) blocks of about `elements` elements.
+
+    A vector is one row; a 3-D stack is flattened to [rows of all, columns].
+    """
     matrix = tensor.reshape(1, -1) if tensor.ndim < 2 else tensor.reshape(-1, tensor.shape[-1])
     if matrix.numel() == 0:
         return

@@ -12,7 +12,7 @@ from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.job import QuantizeJob
 from quantgui.quant.method import SchemeRow
 from quantgui.quant.registry import build, row, rows
-from quantgui.schemes.parameters import ParameterValue
+from quantgui.schemes.parameters import Parameter, ParameterValue
 from quantgui.schemes.recipe import KEEP, Recipe, Rule, SchemeSpec
 from quantgui.types import GB, UserError
 
@@ -74,19 +74,18 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         return _read_recipe(options.recipe)
     if not options.scheme:
         raise UserError("Which scheme?", hint=f"Add --scheme ID: {', '.join(r.id for r in rows())}.")
-    base = _spec(options.scheme, options)
+    base = _base_spec(options)
     rules = []
     for text in options.rule:
         pattern, separator, scheme_id = text.rpartition("=")
         if not separator or not pattern:
             raise UserError(f"“{text}” is not a rule.", hint="Write PATTERN=ID, for example '*.mlp.*=INT4'.")
-        rules.append(Rule(pattern, None if scheme_id.lower() == KEEP else _spec(scheme_id, options)))
+        rules.append(Rule(pattern, None if scheme_id.lower() == KEEP else _rule_spec(scheme_id, options)))
     return Recipe(base, tuple(rules))
 
 
-def _spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
-    """The spec with those of the command line's settings that this row has."""
-    chosen = row(scheme_id)
+def _given(options: argparse.Namespace) -> dict[str, ParameterValue]:
+    """The settings that the command line names."""
     given: dict[str, ParameterValue] = {}
     if options.granularity:
         given["granularity"] = options.granularity
@@ -94,12 +93,29 @@ def _spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
         given |= {"granularity": "group", "group_size": options.group}
     if options.asymmetric:
         given["symmetric"] = False
-    known = {p.name for p in chosen.parameters}
-    if options.scheme == scheme_id and (unknown := given.keys() - known):
-        raise UserError(f"{chosen.id} has no setting {', '.join(sorted(unknown))}.")
-    spec = SchemeSpec(chosen.id, {name: value for name, value in given.items() if name in known})
-    build(spec)  # a bad value is better told now than by the child
+    return given
+
+
+def _base_spec(options: argparse.Namespace) -> SchemeSpec:
+    """The base must have every setting that is given: a bad value is better told now than by the child."""
+    spec = SchemeSpec(row(options.scheme).id, _given(options))
+    build(spec)
     return spec
+
+
+def _rule_spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
+    """A rule's scheme takes those of the given settings that it knows: --group says nothing to FP8."""
+    chosen = row(scheme_id)
+    declared = {p.name: p for p in chosen.parameters}
+    taken = {name: value for name, value in _given(options).items() if _knows(declared.get(name), value)}
+    return SchemeSpec(chosen.id, taken)
+
+
+def _knows(parameter: Parameter | None, value: ParameterValue) -> bool:
+    try:
+        return parameter is not None and parameter.check(value) is not None
+    except ValueError:
+        return False
 
 
 def _read_recipe(path: Path) -> Recipe:
