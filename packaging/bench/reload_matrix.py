@@ -51,14 +51,12 @@ def run(work: Path) -> dict[str, Any]:
         results[model] = {}
         for label, recipe in _recipes().items():
             job = QuantizeJob(source, str(work / "out"), recipe, overwrite=True)
-            event: Event | None = None
-            for event in ChildProcess(job).events():
-                pass
-            results[model][label] = _outcome(event)
+            *_, last = ChildProcess(job).events()
+            results[model][label] = _outcome(last)
     return results
 
 
-def _outcome(event: Event | None) -> dict[str, Any]:
+def _outcome(event: Event) -> dict[str, Any]:
     if isinstance(event, Finished) and event.quantized is not None:
         done = event.quantized
         check = done.verification

@@ -1,6 +1,6 @@
 """Trains the bundled demo model and writes it with its texts into `resources/`.
 
-    python packaging/demo_model/train.py --work /tmp/demo-model           # about 65 minutes on two cores; resumes
+    python packaging/demo_model/train.py --work /tmp/demo-model           # about an hour on two cores; resumes
     python packaging/demo_model/train.py --work /tmp/demo-model --export  # writes resources/ from the last checkpoint
 
 The recipe: a Llama-architecture decoder, Muon (torch.optim.Muon) for the hidden matrices, AdamW for embedding and norms,
@@ -24,7 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 VOCABULARY_SIZE = 4096
 END_OF_TEXT = "<|endoftext|>"
-STEPS = 1100
+STEPS = 950
 TOKENS_PER_STEP = 8192
 WARMUP_STEPS = 60
 LONG_FROM_STEP = STEPS - STEPS // 6
