@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -164,8 +165,8 @@ class AppState(QObject):
         """Folder for the next run: outputs, model and precision. "" without a model."""
         if self._checkpoint is None:
             return ""
-        name = self._checkpoint.name.split("/")[-1]
-        return str(self.outputs_folder / f"{name}-{self.recipe.name or self.recipe.base.id}".replace(" ", "-"))
+        name = f"{self._checkpoint.name.split('/')[-1]}-{self.recipe.name or self.recipe.base.id}"
+        return str(self.outputs_folder / re.sub(r"[^\w.-]+", "-", name).lstrip("."))
 
     # --- commands: model, hardware, fit -------------------------------------------------------------------------
 

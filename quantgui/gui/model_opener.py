@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 
 from PySide6.QtCore import QObject, Signal
 
@@ -70,8 +71,9 @@ class ModelOpener(QObject):
             return
         for event in events:
             if isinstance(event, Finished) and event.checkpoint is not None:
-                found = event.checkpoint
-                self._background.run(lambda: _prepared(found), lambda done: self._receive(request, reference, done))
+                self._background.run(
+                    partial(_prepared, event.checkpoint), lambda done: self._receive(request, reference, done)
+                )
             elif isinstance(event, Failed):
                 self.failed.emit(reference, UserError(event.message, hint=event.hint, details=event.details))
             elif isinstance(event, Cancelled):

@@ -10,7 +10,7 @@ from typing import TypeVar
 from quantgui.fit.settings import FitSettings
 from quantgui.jobs.codec import from_json, to_json
 from quantgui.schemes.recipe import Recipe
-from quantgui.types import HardwareTarget
+from quantgui.types import HardwareTarget, UserError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def load(path: Path, cls: type[T]) -> T:
         return from_json(path.read_bytes(), cls)
     except FileNotFoundError:
         return cls()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UserError) as error:
         log.warning("%s was ignored: %s", path, error)
         return cls()
 

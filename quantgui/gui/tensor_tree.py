@@ -40,7 +40,7 @@ def branches(tensors: Iterable[TensorInfo], query: str = "") -> tuple[Branch, ..
     words = query.lower().split()
     groups: dict[int | None, list[TensorInfo]] = {None: []}
     for tensor in tensors:
-        text = f"{tensor.name} {tensor.short_name} {tensor.dtype}".lower()
+        text = f"{tensor.name} {tensor.short_name}".lower()
         if all(word in text for word in words):
             groups.setdefault(tensor.layer, []).append(tensor)
     outside = groups.pop(None)
