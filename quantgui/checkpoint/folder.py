@@ -56,7 +56,7 @@ def open_folder(folder: Path) -> Checkpoint:
 def torch_files(names: set[str]) -> list[str]:
     """The pickled weight files among `names`: those of transformers first, else any that is not known to be other."""
     known = [name for name in (TORCH_FILE, TORCH_INDEX) if name in names]
-    return known or sorted(n for n in names if n.endswith(TORCH_SUFFIXES) and not _NOT_WEIGHTS.match(n))
+    return known[:1] or sorted(n for n in names if n.endswith(TORCH_SUFFIXES) and not _NOT_WEIGHTS.match(n))
 
 
 def _safetensors(folder: Path, names: set[str]) -> _Weights | None:

@@ -10,10 +10,10 @@ MAX_SAFETENSORS_HEADER = 100_000_000
 MAX_CONFIG_BYTES = 16 * 2**20
 MAX_INDEX_BYTES = 64 * 2**20
 
-MAX_TENSORS = 150_000
-"""Tensors in one file. A mixture of 384 experts in 61 layers, weights and scales apart, has about 140,000 in all."""
+MAX_TENSORS = 100_000
+"""Tensors in one file. The largest models have about 140,000 in all, over more than 50 files."""
 
-MAX_NAME = 1024
+MAX_NAME = 512
 """Characters of a tensor name. ggml allows 64; nested modules of transformers reach about 150."""
 
 MAX_DIMENSIONS = 64

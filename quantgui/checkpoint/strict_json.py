@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_PAIRS = 1_500_000
-"""Keys plus array elements of one document: enough for 150,000 tensors of a safetensors header, in about 100 MB."""
+MAX_PAIRS = 1_000_000
+"""Keys plus array elements of one document: enough for 100,000 tensors of a safetensors header, in about 100 MB."""
 
 MAX_DEPTH = 64
 """Nesting of a config. Real ones reach 6; beyond the limit walking it would exhaust the stack."""
@@ -30,7 +30,7 @@ def decode_strict(text: bytes) -> Any:
     Duplicate keys are refused too: two readers would see two different files. (msgspec is faster, but keeps the last of
     them in silence.)
     """
-    return _decode(text, _refuse_duplicates, _refuse_constant)
+    return _decode(text, _refuse_duplicates, _refuse_constant, _int64_or_refuse)
 
 
 def decode_tolerant(text: bytes) -> tuple[Any, JsonFindings]:
@@ -60,7 +60,7 @@ def _decode(
     text: bytes,
     pairs: Callable[[Pairs], Any],
     constant: Callable[[str], None],
-    integer: Callable[[str], int | float] | None = None,
+    integer: Callable[[str], int | float],
 ) -> Any:
     # Each pair needs a colon and each element a comma, so counting them bounds the memory before any is spent.
     if text.count(b":") + text.count(b",") > MAX_PAIRS:
@@ -89,6 +89,12 @@ def _refuse_duplicates(items: Pairs) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _int64_or_refuse(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"it holds a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _int64_or_float(digits: str) -> int | float:

@@ -106,6 +106,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "shape with a yes": (_one(shape=[True, 4]), "impossible shape"),
     "shape with a fraction": (_one(shape=[2.0, 2]), "impossible shape"),
     "shape beyond 64 bits": (_one(shape=[2**64, 0]), "impossible shape"),
+    "shape of thousands of digits": (_one(shape=[10**4000]), "4,001 digits"),
     "shape whose product overflows": (_one(shape=[2**32, 2**32]), "which is not what"),
     "65 dimensions": (_one(shape=[1] * 65), "impossible shape"),
     "one offset": (_one(data_offsets=[0]), "impossible place"),

@@ -11,7 +11,7 @@ from quantgui.checkpoint.strict_json import MAX_DEPTH, decode_strict, decode_tol
 JSON = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**62), 2**62)
+    | st.integers(-(10**16), 10**16)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -22,17 +22,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_both_readings_give_back_what_was_written(value: object) -> None:
     text = json.dumps(value, ensure_ascii=False).encode(errors="replace")
-    assert decode_strict(text) == json.loads(text)
-    if abs(max(_integers(value), default=0)) < 10**17:
-        assert decode_tolerant(text)[0] == json.loads(text)
-
-
-def _integers(value: object) -> list[int]:
-    if isinstance(value, dict):
-        return [n for item in value.values() for n in _integers(item)]
-    if isinstance(value, list):
-        return [n for item in value for n in _integers(item)]
-    return [abs(value)] if isinstance(value, int) else []
+    assert decode_strict(text) == decode_tolerant(text)[0] == json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +37,7 @@ def _integers(value: object) -> list[int]:
         (b'[{"b":{"a":1,"a":1}}]', "“a” appears twice"),
         (b'{"a":NaN}', "NaN is not"),
         (b'{"a":-Infinity}', "-Infinity is not"),
+        (b"[" + b"9" * 5000 + b"]", "a number of 5,000 digits"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
     ],
