@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -96,10 +97,8 @@ def _tensor_infos(shapes: list[tuple[str, tuple[int, ...]]], dtype: str) -> Iter
     element_bytes = DTYPE_BYTES[dtype]
     for name, shape in shapes:
         said = describe(name, len(shape))
-        numel = 1
-        for size in shape:
-            numel *= size
-        yield TensorInfo(name, shape, dtype, numel * element_bytes, "", 0, said.role, said.layer, said.module)
+        nbytes = math.prod(shape) * element_bytes
+        yield TensorInfo(name, shape, dtype, nbytes, "", 0, said.role, said.layer, said.module)
 
 
 def _dtype(config: ModelConfig) -> tuple[str, list[str]]:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from quantgui.fit.budget import Budget, budget_of
 from quantgui.fit.kv_cache import KvCache, kv_cache
+from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.verdict import Need, explain
-from quantgui.fit.weights import WeightBytes, per_checkpoint, recipe_weights, weights_per_row
+from quantgui.fit.weights import WeightBytes, recipe_weights, weights_per_row
 from quantgui.schemes.recipe import Recipe
 from quantgui.types import (
     Checkpoint,

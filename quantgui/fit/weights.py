@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import TypeVar
 
 from quantgui.checkpoint.architectures import tensor_shapes
+from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.formats.plain import FLOAT_DTYPES
 from quantgui.formats.planning import planned_file_bytes
 from quantgui.quant.assignment import assign
@@ -23,9 +22,6 @@ STORED = "stored"
 """Scheme id of an already quantized checkpoint as it is."""
 GGUF_ALIGNMENT = 32
 """Bytes to which writers pad the data of each tensor, the last one included."""
-_CACHED_CHECKPOINTS = 4
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +40,6 @@ class WeightBytes:
         return 8 * self.nbytes / self.parameters if self.parameters else 0.0
 
 
-def per_checkpoint(function: Callable[[Checkpoint], T]) -> Callable[[Checkpoint], T]:
-    """Remembers the results for the last few checkpoints, by identity: hashing a model's tensors would take longer."""
-    remembered: dict[int, tuple[Checkpoint, T]] = {}
-
-    @wraps(function)
-    def cached(checkpoint: Checkpoint) -> T:
-        if id(checkpoint) not in remembered:
-            if len(remembered) >= _CACHED_CHECKPOINTS:
-                remembered.pop(next(iter(remembered)), None)  # two threads may meet here
-            remembered[id(checkpoint)] = (checkpoint, function(checkpoint))  # holding it keeps its id from being reused
-        return remembered[id(checkpoint)][1]
-
-    return cached
-
-
 @per_checkpoint
 def parameters(checkpoint: Checkpoint) -> int | None:
     """Number of weights before any packing; None where neither headers nor config tell."""
@@ -70,13 +51,7 @@ def parameters(checkpoint: Checkpoint) -> int | None:
         shapes = tensor_shapes(checkpoint.config)
     except UserError:
         return None
-    total = 0
-    for _, shape in shapes:
-        size = 1
-        for length in shape:
-            size *= length
-        total += size
-    return total
+    return sum(math.prod(shape) for _, shape in shapes)
 
 
 @per_checkpoint

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from quantgui.hardware import amd, apple, nvidia, system
 from quantgui.hardware.catalogue import CatalogueDevice, find
-from quantgui.types import GB, Accelerator, HardwareTarget, Provenance, UserError
+from quantgui.types import GB, GIB, Accelerator, HardwareTarget, Provenance, UserError
 
 TIMEOUT_SECONDS = 5.0
 
@@ -92,14 +92,10 @@ def _with_catalogue_figures(gpu: Accelerator) -> Accelerator:
     device = _catalogue_device(gpu.name)
     if device is None:
         return gpu
-    nominal = gpu.memory_bytes / 2**30
-    return Accelerator(
-        name=gpu.name,
-        memory_bytes=gpu.memory_bytes,
-        free_bytes=gpu.free_bytes,
+    nominal = gpu.memory_bytes / GIB
+    return replace(
+        gpu,
         bandwidth=device.bandwidth_gb_s * GB,
         fp16_flops=None if device.fp16_tensor_tflops is None else device.fp16_tensor_tflops * 1e12,
-        vendor=gpu.vendor,
         marketed_gb=gpu.marketed_gb or min(device.memory_gb, key=lambda size: abs(size - nominal)),
-        unified=gpu.unified,
     )

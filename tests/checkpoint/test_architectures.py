@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.checkpoint.architectures import attention_layers, families, is_supported, tensor_shapes
@@ -79,9 +79,14 @@ def test_heads_that_do_not_divide_are_refused() -> None:
         tensor_shapes(read_config({**LLAMA, "hidden_size": 65}))
 
 
-def test_more_tensors_than_any_model_has_are_refused() -> None:
-    with pytest.raises(UserError, match="more than"):
-        tensor_shapes(read_config({**LLAMA, "num_hidden_layers": 2**30}))
+def test_more_layers_and_tensors_than_any_model_has_are_refused() -> None:
+    endless = read_config({**LLAMA, "num_hidden_layers": 2**31})
+    for question in (tensor_shapes, attention_layers):
+        with pytest.raises(UserError, match="more than any model has"):
+            question(endless)
+    crowded = {**LLAMA, "model_type": "mixtral", "num_hidden_layers": 10_000, "num_local_experts": 1000}
+    with pytest.raises(UserError, match="more than 500,000 tensors"):
+        tensor_shapes(read_config(crowded))
 
 
 def test_names_are_unique_in_every_catalogue_model() -> None:
@@ -115,6 +120,7 @@ def test_a_config_without_json_is_read_by_its_facts(model_type: str) -> None:
     assert [layer.elements_per_token for layer in layers] == [2 * 2 * 16] * 2
 
 
+@settings(deadline=None)
 @given(
     key=st.sampled_from([*LLAMA, "head_dim", "attention_bias", "layer_types", "sliding_window", "tie_word_embeddings"]),
     value=st.one_of(

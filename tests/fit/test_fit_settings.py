@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.fit.settings import MAX_BATCH, MAX_CONTEXT, FitSettings, default_context
@@ -32,6 +32,7 @@ def test_impossible_settings_are_one_clear_sentence(values: dict[str, Any]) -> N
     assert caught.value.hint
 
 
+@settings(deadline=None)
 @given(context=st.integers(1, MAX_CONTEXT), batch=st.integers(1, MAX_BATCH))
 def test_possible_ones_are_kept(context: int, batch: int) -> None:
     assert (FitSettings(context, batch).context, FitSettings(context, batch).batch) == (context, batch)

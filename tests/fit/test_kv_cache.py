@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.checkpoint.catalogue import catalogue, find_entry
@@ -125,6 +125,7 @@ def test_no_catalogue_model_breaks_it() -> None:
         assert cache is not None or note, entry.id
 
 
+@settings(deadline=None)
 @given(
     context=st.integers(1, 10**6),
     more=st.integers(0, 10**6),
@@ -141,6 +142,7 @@ def test_more_tokens_and_more_sequences_never_take_less(
     assert cache.nbytes(FitSettings(context, batch + 1, kv_dtype)) > shorter
 
 
+@settings(deadline=None)
 @given(budget=st.integers(0, 2**34), batch=st.integers(1, 8), kv_dtype=st.sampled_from(list(KV_TYPES)))
 def test_the_longest_context_is_the_longest(budget: int, batch: int, kv_dtype: str) -> None:
     cache = cache_of(read_config(GEMMA3))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.checkpoint.config import read_config
@@ -63,6 +63,7 @@ def test_where_the_verdicts_change(budget: Budget, gib: float, verdict: Verdict)
     assert judge(int(gib * GIB), budget) is verdict
 
 
+@settings(deadline=None)
 @given(
     total=st.integers(0, 100 * GIB), more=st.integers(0, 100 * GIB), budget=st.sampled_from([CARD, UNIFIED, RAM_ONLY])
 )
@@ -77,6 +78,7 @@ def test_the_failing_resource_is_named() -> None:
     assert "of RAM" in reasons[2]
 
 
+@settings(deadline=None)
 @given(gib=st.floats(0.5, 40), context=st.integers(2048, 131_072))
 def test_a_context_that_is_said_to_fit_fits_and_a_longer_one_does_not(gib: float, context: int) -> None:
     settings = FitSettings(context)

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from quantgui.checkpoint import open_checkpoint
 from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
 from quantgui.checkpoint.config import read_config
-from quantgui.fit.weights import STORED, is_quantized, parameters, per_checkpoint, recipe_weights, weights_per_row
+from quantgui.fit.weights import STORED, is_quantized, parameters, recipe_weights, weights_per_row
 from quantgui.quant.assignment import assign
 from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
@@ -109,17 +109,3 @@ def test_an_already_quantized_file_has_its_own_size(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(path)
     (own,) = weights_per_row(checkpoint)
     assert own.file_bytes == path.stat().st_size > own.nbytes
-
-
-def test_what_was_computed_for_a_checkpoint_is_remembered(llama: Checkpoint) -> None:
-    calls = []
-
-    @per_checkpoint
-    def counted(checkpoint: Checkpoint) -> int:
-        calls.append(checkpoint)
-        return len(calls)
-
-    assert [counted(llama), counted(llama)] == [1, 1]
-    others = [replace(llama, name=str(number)) for number in range(9)]
-    assert [counted(other) for other in others] == list(range(2, 11))
-    assert counted(llama) == 11, "only the last few are kept"

@@ -9,6 +9,7 @@ from quantgui.types import ModelConfig, UserError
 
 MAX_SIZE = 2**31
 """No width, count or vocabulary of a real model is larger."""
+MAX_LAYERS = 10_000
 
 _NORMALISED: Mapping[str, str] = {
     "hidden_size": "hidden_size",
@@ -78,12 +79,14 @@ class Keys:
     def size(self, *names: str, default: int | None = None) -> int:
         """As `optional`, with a default; without one a missing value raises UserError."""
         value = self.optional(*names)
-        if value is None and default is None:
-            raise UserError(
-                f"The config does not state {names[0]}, without which its size is unknown.",
-                hint="Use the model's complete config.json.",
-            )
-        return default if value is None else value  # type: ignore[return-value]
+        if value is not None:
+            return value
+        if default is not None:
+            return default
+        raise UserError(
+            f"The config does not state {names[0]}, without which its size is unknown.",
+            hint="Use the model's complete config.json.",
+        )
 
     def count(self, name: str, default: int = 0) -> int:
         """A whole number that may be zero."""
@@ -109,7 +112,10 @@ class Keys:
     @property
     def layers(self) -> int:
         """Number of transformer blocks."""
-        return self.size("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+        layers = self.size("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+        if layers > MAX_LAYERS:
+            raise UserError(f"The config states {layers:,} layers, more than any model has.")
+        return layers
 
     @property
     def hidden(self) -> int:
