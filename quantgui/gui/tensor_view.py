@@ -13,7 +13,7 @@ ROW_HEIGHT = 26
 _WIDEST = {
     "Tensor": "layer 888 · attn.qkv_norm",
     "Shape": "88888 × 88888",
-    "Scheme": "FP8-CHANNEL",
+    "Scheme": "FP8-TENSOR",
     "Bits": "16.00 ",
     "Before": "888 MB ",
     "After": "888 MB ",
@@ -78,7 +78,7 @@ class TensorView(QTableView):
         for index, column in enumerate(COLUMNS):
             self.setColumnHidden(index, column.title in hidden)
             words = max(self.fontMetrics().horizontalAdvance(text) for text in (_WIDEST[column.title], column.title))
-            self.setColumnWidth(index, words + (26 if column.is_text else 22))
+            self.setColumnWidth(index, words + (20 if column.is_text else 18))
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)

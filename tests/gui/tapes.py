@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Tape:
         return state
 
 
+@cache
 def quantize_tape(layers: int = 6, output: str = "/outputs/demo-INT4", job_id: str = "0123abcd") -> Tape:
     """A whole INT4 run of a small Llama: embeddings and norms kept, one tensor per module and layer."""
     job = QuantizeJob("/models/demo", output, Recipe(SchemeSpec("INT4")), id=job_id)
@@ -128,7 +130,7 @@ def _quantized(name: str, weights: np.ndarray, role: Role, layer: int, module: s
     after = (codes * scales).reshape(weights.shape)
     difference = weights - after
     low, high = float(weights.min()), float(weights.max())
-    reach = 2.0 ** np.ceil(np.log2(np.abs(difference).max()))
+    reach = float(2.0 ** np.ceil(np.log2(np.abs(difference).max())))
     signal, noise = float((weights**2).sum()), float((difference**2).sum())
     error = ErrorStats(
         mse=noise / weights.size,

@@ -73,7 +73,7 @@ class InspectView(QWidget):
         self._columns = columns = QSplitter(Qt.Orientation.Horizontal)
         columns.addWidget(left)
         columns.addWidget(self._plots)
-        columns.setSizes([600, 480])
+        columns.setSizes([630, 450])
         for splitter in (left, columns):
             splitter.setChildrenCollapsible(False)
             splitter.setHandleWidth(14)

@@ -23,6 +23,7 @@ from quantgui.jobs.job import QuantizeJob
 
 LIBRARY_WIDTH = 330
 REDRAW_MS = 100
+_ASKS = "The output folder is taken: replace what is there, or use another."
 
 
 class RunPage(QWidget):
@@ -147,11 +148,13 @@ class RunPage(QWidget):
     def _show_preparation(self) -> None:
         self._panels.setCurrentIndex(0)
         plan, objection = self._prepare.plan, self._prepare.objection
+        asks = self._prepare.is_place_taken
         if self._state.checkpoint is not None and plan.error is None:
-            self._frame.set_title(finding(plan, self._state.recipe), "Nothing is written before you press Quantize.")
+            words = _ASKS if asks else "Nothing is written before you press Quantize."
+            self._frame.set_title(finding(plan, self._state.recipe), words)
         else:
             self._frame.set_title("This run cannot start yet")
-        self._frame.show_error(objection)
+        self._frame.show_error(None if asks else objection)
         self._start.setEnabled(objection is None)
 
 

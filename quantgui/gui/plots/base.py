@@ -45,6 +45,7 @@ class PlotPanel(QWidget):
         self._table = QTableView()
         self._table.setAlternatingRowColors(True)
         self._table.verticalHeader().hide()
+        self._table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._stack = QStackedWidget()
         for widget in (canvas, self._table, self._empty):
             self._stack.addWidget(widget)

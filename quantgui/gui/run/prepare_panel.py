@@ -77,6 +77,11 @@ class PreparePanel(QWidget):
         """Why the run cannot start and what to do about it; None where it can."""
         return self._objection
 
+    @property
+    def is_place_taken(self) -> bool:
+        """Whether something is at the output folder and nobody has agreed to replace it: a question, not an error."""
+        return not self._taken.isHidden() and not self._replace.isChecked()
+
     def start(self) -> None:
         """Start the run as it is set up here; does nothing while there is an objection."""
         self._look()

@@ -1,0 +1,168 @@
+"""The Run page on recorded tapes: before, during, after; and the library beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from quantgui.gui.app_state import AppState
+from quantgui.gui.home import Home
+from quantgui.gui.pages.run_page import RunPage
+from quantgui.gui.run.library_panel import LibraryPanel
+from quantgui.jobs.events import Cancelled, Failed
+from quantgui.jobs.fold import RunState, fold
+from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import write_run
+from tests.gui.tapes import quantize_tape
+from tests.jobs import samples
+
+
+@pytest.fixture
+def state(qtbot: QtBot, home: Path, tiny_llama_folder: Path) -> Iterator[AppState]:
+    made = AppState(Home.below(home))
+    with qtbot.waitSignal(made.fit_changed, timeout=20_000):
+        made.open_model(str(tiny_llama_folder))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(qtbot: QtBot, state: AppState) -> RunPage:
+    made = RunPage(state)
+    qtbot.addWidget(made)
+    made.resize(1100, 720)
+    made.show()
+    return made
+
+
+def words(widget: QWidget) -> str:
+    """All text that can be seen."""
+    QApplication.processEvents()
+    labels = [label.text() for label in widget.findChildren(QLabel) if label.isVisible()]
+    buttons = [f"[{button.text().strip()}]" for button in widget.findChildren(QPushButton) if button.isVisible()]
+    return "\n".join(labels + buttons)
+
+
+def press(widget: QWidget, name: str) -> None:
+    """Click the visible button whose text is `name` or whose accessible name begins with it."""
+    QApplication.processEvents()
+    buttons = [button for button in widget.findChildren(QAbstractButton) if button.isVisible()]
+    exact = [button for button in buttons if button.text() == name]
+    (exact or [button for button in buttons if button.accessibleName().startswith(name)])[0].click()
+
+
+@pytest.fixture
+def show(state: AppState, page: RunPage, qtbot: QtBot) -> Callable[[RunState], str]:
+    def show_it(run: RunState) -> str:
+        state._run.state = run
+        state.run_changed.emit()
+        page._throttle.now()
+        return words(page)
+
+    return show_it
+
+
+def test_before_a_run_everything_is_said_and_the_button_is_ready(page: RunPage) -> None:
+    text = words(page)
+    assert "INT4" in text
+    assert "free on this disk" in text
+    assert "[Quantize]" in text
+    assert page._start.isEnabled()
+
+
+def test_a_taken_folder_is_a_question_beside_the_field(page: RunPage, state: AppState) -> None:
+    output = Path(state.default_output())
+    output.mkdir(parents=True)
+    write_run(output, samples.record(str(output)), [])
+    page.set_up_again()
+    assert not page._start.isEnabled()
+    assert "Replace" in page._prepare._replace.text() and page._prepare._replace.isVisible()
+    page._prepare._replace.setChecked(True)
+    page._throttle.now()
+    assert page._start.isEnabled()
+    page._prepare._use_new_name()
+    page._throttle.now()
+    assert page._start.isEnabled()
+    assert page._prepare._output.text().endswith("-2")
+
+
+def test_files_of_others_cannot_be_replaced(page: RunPage, state: AppState) -> None:
+    output = Path(state.default_output())
+    output.mkdir(parents=True)
+    (output / "thesis.tex").write_text("x")
+    page.set_up_again()
+    assert not page._prepare._replace.isVisible()
+    assert not page._start.isEnabled()
+
+
+def test_starting_hands_the_choices_to_the_state(
+    page: RunPage, state: AppState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jobs: list[QuantizeJob] = []
+    monkeypatch.setattr(state._run, "start", jobs.append)
+    page._prepare._output.setText(str(tmp_path / "mine"))
+    page._prepare._verify.setChecked(False)
+    page.start()
+    (job,) = jobs
+    assert (job.output, job.verify, job.overwrite, job.device) == (str(tmp_path / "mine"), False, False, "cpu")
+
+
+def test_during_a_run_progress_memory_and_rows_are_there(show: Callable[[RunState], str], page: RunPage) -> None:
+    text = show(quantize_tape(3).state(30))
+    assert "MB read" in text or "kB read" in text
+    assert "Memory of the run" in text
+    assert "[Cancel]" in text and "[Quantize]" not in text
+    assert page._progress._model.rowCount() == len(quantize_tape(3).state(30).reports)
+
+
+def test_after_a_run_size_worst_tensor_verdict_place_and_next_steps_are_there(
+    show: Callable[[RunState], str],
+) -> None:
+    text = show(quantize_tape(3).state())
+    for expected in (
+        "instead of",
+        "Bits per weight",
+        "Verified",
+        "/outputs/demo-INT4",
+        "mlp.down",
+        "[Inspect]",
+        "[Report]",
+    ):
+        assert expected in text, expected
+
+
+def test_a_failure_says_what_to_do(show: Callable[[RunState], str], page: RunPage) -> None:
+    text = show(fold(quantize_tape(3).state(10), Failed("It broke.", "Try again.", "trace"), 99.0))
+    assert "It broke." in text and "Try again." in text
+    page.set_up_again()
+    assert "[Quantize]" in words(page)
+
+
+def test_a_cancelled_run_leaves_the_way_back(show: Callable[[RunState], str]) -> None:
+    assert "cancelled" in show(fold(quantize_tape(3).state(10), Cancelled(), 99.0))
+
+
+def test_the_library_opens_deletes_and_offers_what_was_left(qtbot: QtBot, state: AppState, page: RunPage) -> None:
+    tape = quantize_tape(2)
+    folder = state.outputs_folder / "finished"
+    folder.mkdir(parents=True)
+    write_run(folder, samples.record(str(folder)), tape.state().reports.values())
+    partial = state.outputs_folder / "broken.partial-0123abcd"
+    partial.mkdir()
+    library = page.findChild(LibraryPanel)
+    assert library is not None
+    library.refresh()
+    assert "finished" in words(library) and "unfinished run" in words(library)
+    with qtbot.waitSignal(state.run_changed):
+        library.opened.emit(str(folder))
+    assert state.run is not None and len(state.run.reports) == len(tape.state().reports)
+    press(library, "Remove broken")
+    assert not partial.exists()
+    press(library, "Delete finished")
+    assert folder.exists(), "deleting asks first"
+    press(library, "Delete")
+    assert not folder.exists()
