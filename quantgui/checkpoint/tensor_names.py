@@ -14,7 +14,6 @@ from functools import lru_cache
 from quantgui.checkpoint.tensor_name_rules import LAYER_RULES, MODEL_RULES, STACKS, SUFFIXES, TOWERS, Rule
 from quantgui.types import Role
 
-
 MAX_DOTS = 24
 """Real names have up to 12; a hostile header must not buy seconds of pattern matching with more."""
 
@@ -46,7 +45,7 @@ def describe(name: str, ndim: int) -> TensorName:
     return TensorName(role, layer, module)
 
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?|blk|hidden_layers)\.(\d{1,6})(?:\.|$)")
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?|blk|hidden_layers)\.(\d{1,4})(?:\.|$)")
 _EXPERT = re.compile(r"(?:experts?|ffn_(?:gate|up|down))\.(\d{1,6})(?=\.)")
 
 
