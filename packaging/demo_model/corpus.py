@@ -2,8 +2,8 @@
 
 Everything comes from the running interpreter (CPython 3.11.7 for the shipped model) and is covered by the PSF licence.
 Documents are dealt into four disjoint splits by a hash of their name, so that a rebuild deals the same hands:
-`train`, `validation`, `calibration` and `evaluation`. Texts that are shipped in `resources/text` come only from documents
-without a copyright line of a third party.
+`train`, `validation`, `calibration` and `evaluation`. Texts that are shipped in `resources/text` come only from
+documents without a copyright line of a third party.
 """
 
 from __future__ import annotations

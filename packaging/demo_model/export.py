@@ -1,4 +1,4 @@
-"""Writes the trained model, its texts, licence and model card into `resources/`; every figure in the card is computed."""
+"""Writes the trained model, its texts, licence and model card into `resources/`; the card's figures are computed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import platform
 import shutil
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,55 +16,15 @@ from corpus import SHIPPED_CHARACTERS, documents_by_split, shipped_text
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from quantgui.quant.registry import arithmetic, build
+from quantgui.schemes.recipe import SchemeSpec
+
 RESOURCES = Path(__file__).resolve().parents[2] / "resources"
 END_OF_TEXT = "<|endoftext|>"
 SPLIT_OF_TEXT = {"training": "train", "calibration": "calibration", "evaluation": "evaluation"}
-PROMPTS = ("def read_lines(path):\n", "class Stack:\n    def __init__(self", "The \"with\" statement is used to")
+PROMPTS = ("def read_lines(path):\n", "class Stack:\n    def __init__(self", 'The "with" statement is used to')
 
-CARD = """---
-license: apache-2.0
-library_name: transformers
-language: en
-tags: [demo, python]
----
-# QuantGUI demo model
-
-A small Llama-architecture language model of Python source code and documentation, trained from scratch so that QuantGUI
-works without a network. It is a demonstration object: its point is that its quality visibly suffers at 2 bits and hardly
-at 8. It is not useful for writing code.
-
-| | |
-|---|---|
-| parameters | {parameters:,} (tied embeddings) |
-| shape | {layers} layers, hidden {hidden}, MLP {mlp}, {heads} query heads and {kv_heads} key/value heads of {head_dim} |
-| tokenizer | byte-level BPE, {vocabulary:,} tokens |
-| context | {context} tokens |
-| training | {steps:,} steps of {tokens_per_step:,} tokens ({tokens_seen:,} in all) over {training_tokens:,} distinct tokens, {minutes:.0f} minutes on two CPU cores |
-| data | sources and documentation topics of the Python {python} standard library (PSF licence) |
-
-## Perplexity
-
-Held-out documents, {validation_tokens:,} tokens, windows of 512; all models see the same tokens.
-
-| model | perplexity |
-|---|---|
-| unigram (add-one) | {unigram:.1f} |
-| bigram (interpolated with the unigram, weight chosen on the data) | {bigram:.1f} |
-| this model, BF16 | {model:.2f} |
-
-Evaluation text shipped with QuantGUI ({evaluation_tokens:,} tokens, disjoint from the training text): {evaluation:.2f}.
-
-## Samples
-
-Temperature 0.7, top-k 40, fixed seed.
-
-{samples}
-
-## Licence
-
-The weights are released under Apache-2.0. The texts are parts of the Python standard library and documentation,
-Copyright © 2001-2023 Python Software Foundation, under the PSF licence (`../text/LICENSE-PSF.txt`).
-"""
+CARD = Path(__file__).with_name("card.md")
 
 
 def unigram_counts(tokens: np.ndarray, size: int) -> np.ndarray:
@@ -96,14 +57,40 @@ def window_perplexity(model: LlamaForCausalLM, tokens: np.ndarray, length: int =
 
 
 @torch.no_grad()
-def samples(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> str:
+def round_to_bfloat16(model: LlamaForCausalLM) -> None:
+    """Rounds every parameter to the nearest BF16 value, in place; the dtype stays float32."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.to(torch.bfloat16).float())
+
+
+def perplexity_by_precision(model: LlamaForCausalLM, tokens: np.ndarray) -> str:
+    """Rows of a table: perplexity as it is, and with every linear layer rounded by QuantGUI's own arithmetic."""
+    original = {name: value.clone() for name, value in model.state_dict().items()}
+    lines = [f"| BF16 | {window_perplexity(model, tokens):.2f} |"]
+    for scheme_id in ("INT8", "INT4", "INT3", "INT2"):
+        method = arithmetic(build(SchemeSpec(scheme_id)))
+        rounded = dict(original)
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.Linear) and name != "lm_head":
+                weight = original[f"{name}.weight"]
+                rounded[f"{name}.weight"] = method.dequantize(method.quantize(weight, torch.bfloat16, None))
+        model.load_state_dict(rounded)
+        lines.append(f"| {scheme_id} | {window_perplexity(model, tokens):.2f} |")
+    model.load_state_dict(original)
+    return "\n".join(lines)
+
+
+@torch.no_grad()
+def samples(model: Any, tokenizer: PreTrainedTokenizerFast) -> str:
     """A continuation of each prompt as Markdown code blocks."""
     blocks = []
     for prompt in PROMPTS:
         torch.manual_seed(1)
         ids = tokenizer(prompt, return_tensors="pt").input_ids
-        out = model.generate(ids, max_new_tokens=120, do_sample=True, temperature=0.7, top_k=40, pad_token_id=0)
-        blocks.append("```python\n" + tokenizer.decode(out[0], skip_special_tokens=True).rstrip() + "\n```")
+        out: torch.Tensor = model.generate(
+            ids, max_new_tokens=120, do_sample=True, temperature=0.7, top_k=40, pad_token_id=0
+        )
+        blocks.append("```python\n" + str(tokenizer.decode(out[0], skip_special_tokens=True)).rstrip() + "\n```")
     return "\n\n".join(blocks)
 
 
@@ -118,7 +105,10 @@ def write_texts(tokenizer: Tokenizer) -> dict[str, str]:
     for name, text in texts.items():
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
         lines.append(f"- `{name}.txt`: {len(tokenizer.encode(text).ids):,} tokens of the demo model's tokenizer.")
-    lines += ["", "The three come from different documents: `training.txt` from the documents the demo model was trained on,"]
+    lines += [
+        "",
+        "The three come from different documents: `training.txt` from the documents the demo model was trained on,",
+    ]
     lines += ["`calibration.txt` and `evaluation.txt` from documents it has never seen.", ""]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
     return texts
@@ -129,7 +119,8 @@ def export(work: Path, model: LlamaForCausalLM) -> None:
     torch.set_num_threads(1)
     saved = torch.load(work / "checkpoint.pt", weights_only=True)
     model.load_state_dict(saved["model"])
-    model = model.to(torch.bfloat16).float().eval()  # figures are those of the stored BF16 weights
+    round_to_bfloat16(model)  # the figures are those of the weights as they are stored
+    model.eval()
     raw = Tokenizer.from_file(str(work / "tokenizer.json"))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=1024
@@ -141,7 +132,7 @@ def export(work: Path, model: LlamaForCausalLM) -> None:
     evaluation = np.array(raw.encode(texts["evaluation"]).ids)
     unigram, bigram = bigram_perplexity(train, validation, raw.get_vocab_size())
     config = model.config
-    card = CARD.format(
+    card = CARD.read_text(encoding="utf-8").format(
         parameters=model.num_parameters(),
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
@@ -162,10 +153,11 @@ def export(work: Path, model: LlamaForCausalLM) -> None:
         bigram=bigram,
         model=window_perplexity(model, validation),
         evaluation_tokens=len(evaluation),
-        evaluation=window_perplexity(model, evaluation),
+        precisions=perplexity_by_precision(model, evaluation),
         samples=samples(model, tokenizer),
     )
-    model.to(torch.bfloat16).save_pretrained(folder)
+    torch.nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers 4, vLLM and others know too

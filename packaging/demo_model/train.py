@@ -3,8 +3,8 @@
     python packaging/demo_model/train.py --work /tmp/demo-model           # about an hour on two cores; resumes
     python packaging/demo_model/train.py --work /tmp/demo-model --export  # writes resources/ from the last checkpoint
 
-The recipe: a Llama-architecture decoder, Muon (torch.optim.Muon) for the hidden matrices, AdamW for embedding and norms,
-BF16 autocast, linear warm-up and linear decay to zero, sequences of 512 tokens and of 1,024 for the last sixth.
+The recipe: a Llama-architecture decoder, Muon (torch.optim.Muon) for the hidden matrices, AdamW for embedding and
+norms, BF16 autocast, linear warm-up and linear decay to zero, sequences of 512 tokens and of 1,024 for the last sixth.
 """
 
 from __future__ import annotations
@@ -120,50 +120,62 @@ def train(work: Path) -> None:
     model = build_model()
     optimizer_list = optimizers(model)
     base_rates = [o.param_groups[0]["lr"] for o in optimizer_list]
-    checkpoint = work / "checkpoint.pt"
-    first, seconds = 0, 0.0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        for optimizer, state in zip(optimizer_list, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        first, seconds = saved["step"], saved["seconds"]
+    first, seconds = resume(work / "checkpoint.pt", model, optimizer_list)
     print(f"{model.num_parameters():,} parameters, {len(tokens):,} training tokens, from step {first}", flush=True)
     started = time.monotonic()
     for step in range(first, STEPS):
         for optimizer, rate in zip(optimizer_list, base_rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * learning_rate_factor(step)
-        ids = batch(tokens, step)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizer_list:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        done = step + 1
+        loss = training_step(model, optimizer_list, batch(tokens, step))
+        done, spent = step + 1, seconds + time.monotonic() - started
         if done % 10 == 0:
-            record: dict[str, float] = {"step": done, "loss": round(loss.item(), 4), "tokens": done * TOKENS_PER_STEP}
+            record: dict[str, float] = {"step": done, "loss": round(loss, 4), "tokens": done * TOKENS_PER_STEP}
             if done % VALIDATE_EVERY == 0:
                 record["validation_perplexity"] = round(perplexity(model, validation), 3)
-            record["seconds"] = round(seconds + time.monotonic() - started)
+            record["seconds"] = round(spent)
             with (work / "training.log").open("a") as log:
                 log.write(json.dumps(record) + "\n")
             print(record, flush=True)
         if done % CHECKPOINT_EVERY == 0 or done == STEPS:
-            state = {
-                "model": model.state_dict(),
-                "optimizers": [o.state_dict() for o in optimizer_list],
-                "step": done,
-                "seconds": seconds + time.monotonic() - started,
-            }
-            torch.save(state, work / "checkpoint.tmp")
-            (work / "checkpoint.tmp").replace(checkpoint)
+            save(work / "checkpoint.pt", model, optimizer_list, done, spent)
+
+
+def training_step(model: LlamaForCausalLM, optimizer_list: list[torch.optim.Optimizer], ids: torch.Tensor) -> float:
+    """One step on token ids [sequences, length]; returns the loss in nats per token."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizer_list:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return loss.item()
+
+
+def resume(path: Path, model: LlamaForCausalLM, optimizer_list: list[torch.optim.Optimizer]) -> tuple[int, float]:
+    """Loads the last checkpoint where there is one; returns the steps done and the seconds spent."""
+    if not path.exists():
+        return 0, 0.0
+    saved = torch.load(path, weights_only=True)
+    model.load_state_dict(saved["model"])
+    for optimizer, state in zip(optimizer_list, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
+    return saved["step"], saved["seconds"]
+
+
+def save(
+    path: Path, model: LlamaForCausalLM, optimizer_list: list[torch.optim.Optimizer], step: int, seconds: float
+) -> None:
+    """Writes a checkpoint beside the old one and renames it."""
+    optimizer_states = [o.state_dict() for o in optimizer_list]
+    state = {"model": model.state_dict(), "optimizers": optimizer_states, "step": step, "seconds": seconds}
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Trains the bundled demo model.")
     parser.add_argument("--work", type=Path, required=True, help="folder for tokens, checkpoint and log")
     parser.add_argument("--export", action="store_true", help="write resources/ from the last checkpoint")
     arguments = parser.parse_args()
