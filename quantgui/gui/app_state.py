@@ -6,6 +6,7 @@ import logging
 import re
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from quantgui.fit.estimate import estimate_all
 from quantgui.fit.settings import FitSettings
 from quantgui.gui import formatting
 from quantgui.gui.background import Background
+from quantgui.gui.cache_folder import OWN_FOLDER, prune
 from quantgui.gui.history import History
 from quantgui.gui.home import Home
 from quantgui.gui.model_opener import ModelOpener
@@ -25,13 +27,14 @@ from quantgui.jobs.fold import RunState, state_of_run
 from quantgui.jobs.job import InspectJob, QuantizeJob
 from quantgui.jobs.run_record import read_run
 from quantgui.schemes.recipe import Recipe, SchemeSpec
-from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, UserError
+from quantgui.types import GB, Checkpoint, HardwareTarget, MemoryEstimate, UserError
 
 log = logging.getLogger(__name__)
 
 DEFAULT_RECIPE = Recipe(SchemeSpec("INT4"))
 UNKNOWN_MACHINE = HardwareTarget(name="This machine", kind="this machine", note="Being looked at.")
 SAVE_DELAY_MS = 400
+NO_WEIGHTS = "Download the model, then open its folder."
 
 
 class AppState(QObject):
@@ -161,6 +164,12 @@ class AppState(QObject):
         chosen = self._settings.outputs_folder
         return Path(chosen).expanduser() if chosen else self.home.outputs
 
+    @property
+    def cache_folder(self) -> Path:
+        """Where intermediate results are kept: our own folder, also below one that the person chose."""
+        chosen = self._settings.cache_folder
+        return Path(chosen).expanduser() / OWN_FOLDER if chosen else self.home.cache
+
     def default_output(self) -> str:
         """Folder for the next run: outputs, model and precision. "" without a model."""
         if self._checkpoint is None:
@@ -174,6 +183,8 @@ class AppState(QObject):
         """Look at this machine and open the last model (at first the bundled one). Called once the window stands."""
         self._background.run(this_machine, self._probed)
         self.open_model(self._session.model or "demo")
+        limit = int(self._settings.cache_limit_gb * GB)
+        self._background.run(partial(prune, self.cache_folder, limit), lambda done: log.info("cache: %s", done))
 
     def refresh_machine(self) -> None:
         """Look at this machine again: free memory changes."""
@@ -233,6 +244,9 @@ class AppState(QObject):
         """Quantize the open model by the recipe into `output` ("" is the default place)."""
         if self._checkpoint is None:
             self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
+            return
+        if not self._checkpoint.path:
+            self.message.emit(UserError(f"{self._checkpoint.name} has shapes but no weights.", hint=NO_WEIGHTS))
             return
         job = QuantizeJob(
             source=self._checkpoint.path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QDialog,
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from quantgui.gui.commands import Command, matching
 
-WIDTH, HEIGHT = 560, 420
+WIDTH, HEIGHT, ROW_HEIGHT = 560, 420, 28
 _KEYS_FOR_LIST = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
 
 
@@ -74,6 +74,7 @@ class CommandPalette(QDialog):
         self.list.clear()
         for command in matching(self._commands, text):
             item = QTreeWidgetItem([command.title, command.shortcut])
+            item.setSizeHint(0, QSize(0, ROW_HEIGHT))
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             item.setData(0, Qt.ItemDataRole.UserRole, command)
             self.list.addTopLevelItem(item)

@@ -20,7 +20,7 @@ from quantgui.gui.command_palette import CommandPalette
 from quantgui.gui.commands import Command, state_commands
 from quantgui.gui.help_dialog import HelpDialog
 from quantgui.gui.message_bar import MessageBar
-from quantgui.gui.pages import discover
+from quantgui.gui.pages import Startable, discover
 from quantgui.gui.pickers.picker_dialog import hardware_dialog, model_dialog
 from quantgui.gui.top_bar import TopBar
 from quantgui.gui.widgets.rail import Rail
@@ -169,9 +169,9 @@ class MainWindow(QMainWindow):
 
     def _run(self) -> None:
         self._state.request_page("run")
-        start = getattr(self.page("run"), "start", None) if "run" in self.pages else None
-        if callable(start):
-            start()
+        page = self._stack.currentWidget()
+        if isinstance(page, Startable):
+            page.start()
 
     def _escape(self) -> None:
         if (

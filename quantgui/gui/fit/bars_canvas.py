@@ -29,7 +29,8 @@ from quantgui.gui.widgets.verdict_badge import badge_width, paint_badge
 from quantgui.types import MemoryEstimate, MemoryKind
 
 TOP, BOTTOM, LEFT = 44, 46, 84
-MIN_ROW, MAX_ROW = 26, 50
+MIN_ROW, MAX_ROW, MAX_BAR = 26, 72, 36
+MOST_TICKS = 8
 TOTAL_ROOM = 82
 TICK_ROOM = 64
 PART_NAMES = {
@@ -148,7 +149,7 @@ class BarsCanvas(QWidget):
     def _rescale(self) -> None:
         room = self.width() - LEFT - self._right() - TOTAL_ROOM
         totals = [estimate.total_bytes for estimate in self._estimates]
-        self._scale = scale_for(totals, self._limits, max(2, int(room // TICK_ROOM)))
+        self._scale = scale_for(totals, self._limits, min(MOST_TICKS, max(2, int(room // TICK_ROOM))))
 
     def _right(self) -> float:
         """Room for the widest verdict that is shown."""
@@ -192,7 +193,8 @@ class BarsCanvas(QWidget):
         painter.drawText(QRectF(12, top, LEFT - 12, height), left, estimate.scheme_id)
         if estimate.scheme_id == self._in_recipe:
             icons.paint(painter, "check", QRectF(LEFT - 24, middle - 7, 14, 14), colors.accent)
-        self._paint_parts(painter, estimate, scale, middle - height * 0.3, height * 0.6)
+        bar = min(MAX_BAR, height * 0.6)
+        self._paint_parts(painter, estimate, scale, middle - bar / 2, bar)
         painter.setPen(colors.color("text"))
         painter.setFont(theme.font())
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -235,8 +237,8 @@ class BarsCanvas(QWidget):
             else:
                 x = self._x(limit.nbytes, scale)
                 painter.setPen(QPen(colors.color("text"), 1.4, Qt.PenStyle.DashLine if line else Qt.PenStyle.SolidLine))
-                painter.drawLine(QPointF(x, y + 15), QPointF(x, self._bottom()))
-                left = max(4.0, min(x - width / 2, self.width() - width - 4))
+                painter.drawLine(QPointF(x, y + 1), QPointF(x, self._bottom()))
+                left = x - 4 if x + width < self.width() else x - width + 4
                 painter.drawText(QRectF(left, y, width, 14), Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_far(self, painter: QPainter, limit: Limit, words: str, width: float, y: float) -> None:

@@ -119,7 +119,7 @@ class FitPage(PageFrame):
             return
         self.set_title(
             findings.headline(checkpoint, estimates, budget, state.fit_settings.context),
-            f"{checkpoint.name} on {state.hardware.name}. Derived from the model's headers.",
+            f"{checkpoint.name} on {state.hardware.name}. Derived from the model's shapes.",
         )
         best = findings.recommended(checkpoint, estimates)
         shown = next((e for e in estimates if e.scheme_id == self._picked), best or estimates[-1])

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -26,6 +26,14 @@ class Page:
     make: Callable[[AppState], QWidget]
     at_foot: bool = False
     tip: str = ""  # one sentence: what this page answers
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """A page whose main action Ctrl+R takes."""
+
+    def start(self) -> None:
+        """Begin."""
 
 
 def discover() -> tuple[Page, ...]:

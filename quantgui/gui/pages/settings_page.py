@@ -6,8 +6,9 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout
 
-from quantgui.gui import diagnostics
+from quantgui.gui import diagnostics, formatting
 from quantgui.gui.app_state import AppState
+from quantgui.gui.cache_folder import cache_size
 from quantgui.gui.pages import Page
 from quantgui.gui.settings import MEMORY_UNITS, THEMES
 from quantgui.gui.widgets.buttons import button
@@ -69,6 +70,8 @@ class SettingsPage(PageFrame):
         limit.setMaximumWidth(FIELD_WIDTH)
         limit.valueChanged.connect(lambda value: state.change_settings(cache_limit_gb=value))
         form.addRow("Limit of the cache", limit)
+        size = formatting.file_size(cache_size(state.cache_folder))
+        card.body.addWidget(small(f"The cache holds {size} of intermediate results; the oldest go first."))
         return card
 
     def _computation(self) -> Card:
