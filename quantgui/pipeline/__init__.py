@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from quantgui.jobs.events import Event, Finished
 from quantgui.jobs.job import InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
@@ -27,9 +26,9 @@ def run(job: Job, emit: Emit) -> None:
             inspect(job, emit)
             emit(Finished())
         case ReadJob():
-            from quantgui.checkpoint.torch_file import open_torch
+            from quantgui.pipeline.source import open_source
 
-            emit(Finished(checkpoint=open_torch(Path(job.source))))
+            emit(Finished(checkpoint=open_source(job.source)))
         case VerifyJob():
             from quantgui.pipeline.reload import reload_and_compare
 

@@ -14,8 +14,8 @@ def open_source(reference: str) -> Checkpoint:
     """The checkpoint of a path, "demo" or a catalogue id. Raises UserError."""
     try:
         return resolve(reference)
-    except ChildNeeded:
-        return open_torch(Path(reference))
+    except ChildNeeded as needed:
+        return open_torch(Path(needed.path))
 
 
 def source_folder(checkpoint: Checkpoint) -> Path:

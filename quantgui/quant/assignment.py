@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from quantgui.quant.registry import build
@@ -17,6 +18,9 @@ WHY_KEPT: Mapping[Role, str] = {
     Role.ROUTER: "Routers are kept: they decide which expert works.",
 }
 """Roles that the base of a recipe does not touch, unless a rule names them."""
+
+TOWER = re.compile(r"(?:^|\.)(?:vision|visual|image|audio|speech|multi_modal|mm_projector)", re.ASCII)
+"""Name parts of the towers that turn pictures and sound into tokens."""
 
 
 def assign(checkpoint: Checkpoint, recipe: Recipe) -> tuple[Assignment, ...]:
@@ -49,6 +53,10 @@ def _assign_one(checkpoint: Checkpoint, tensor: TensorInfo, rule: Rule | None, s
     if rule is None and not scheme.whole_model:
         if tensor.role in WHY_KEPT:
             return Assignment(tensor, None, WHY_KEPT[tensor.role])
+        if tensor.role is Role.OTHER and TOWER.search(tensor.name):
+            return Assignment(
+                tensor, None, "Vision and audio towers are kept: they are small, and every answer sees them."
+            )
         if len(tensor.shape) < 2:
             return Assignment(tensor, None, "Biases and other vectors are kept: they are tiny.")
     objection = scheme.storage.objection(scheme, tensor, checkpoint.config)

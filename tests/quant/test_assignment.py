@@ -75,3 +75,11 @@ def test_conv1d_models_are_refused_with_the_reason():
     result = assign(model("gpt2"), Recipe(SchemeSpec("INT4", {"group_size": 32})))
     assert all(a.scheme is None for a in result)
     assert any("Conv1D" in a.why for a in result)
+
+
+def test_a_vision_tower_is_kept_unless_a_rule_names_it():
+    tower = tensor("vision_tower.layers.0.fc1.weight", (256, 256), Role.OTHER)
+    checkpoint = Checkpoint("m", SourceKind.CONFIG, "", (tower,), ModelConfig("gemma3"))
+    assert schemes(Recipe(SchemeSpec("INT4")), checkpoint) == {tower.name: None}
+    named = Recipe(SchemeSpec("INT4"), (Rule("vision_tower.*", SchemeSpec("INT8")),))
+    assert schemes(named, checkpoint) == {tower.name: "INT8"}
