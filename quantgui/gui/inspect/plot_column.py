@@ -13,7 +13,7 @@ from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.text import heading, muted
 from quantgui.types import TensorReport
 
-PLOT_HEIGHT = 205
+PLOT_HEIGHT = 226
 
 
 class PlotColumn(QScrollArea):
@@ -27,6 +27,8 @@ class PlotColumn(QScrollArea):
         self._name = heading()
         self._facts = muted()
         self._panels: list[tuple[PlotPanel, Card, Subject]] = []
+        self._selected: str | None = None
+        self._turn = 0
         content = QWidget()
         content.setProperty("role", "plain")
         self._layout = QVBoxLayout(content)
@@ -49,9 +51,18 @@ class PlotColumn(QScrollArea):
             self._name.setText(report.short_name)
             self._name.setToolTip(report.name)
             self._facts.setText(_facts(report))
-        for panel, card, subject in self._panels:
+        for panel, card, subject in self._due():
             panel.refresh()
             card.setHidden(subject is Subject.RUN and panel.is_empty)
+
+    def _due(self) -> list[tuple[PlotPanel, Card, Subject]]:
+        """All plots; while a run is at work one after the other, so that no redraw keeps the window waiting."""
+        run, selected = self._source.run, self._source.selected_tensor
+        if run is None or run.outcome is not None or selected != self._selected:
+            self._selected = selected
+            return self._panels
+        self._turn = (self._turn + 1) % len(self._panels)
+        return [self._panels[self._turn]]
 
     def _add(self, plot: Plot) -> None:
         panel = plot.make(self._source)

@@ -11,6 +11,8 @@ from quantgui.gui.theme import SMALL
 
 LOG_FLOOR = math.log10(0.5)
 """Where the axis of counts begins: a count of 1 is a visible step above it, 0 is none."""
+_BOTTOM_HEIGHT = 36
+"""Ticks and title of a horizontal axis without air between them."""
 _POWERS = ("1", "10", "100", "1 k", "10 k", "100 k", "1 M", "10 M", "100 M", "1 G", "10 G", "100 G", "1 T")
 
 
@@ -26,6 +28,8 @@ class Axis(pg.AxisItem):
         super().__init__(side)
         self._title = title
         self.enableAutoSIPrefix(False)
+        if side == "bottom":
+            self.setHeight(_BOTTOM_HEIGHT)
         self.restyle()
 
     def set_title(self, title: str) -> None:

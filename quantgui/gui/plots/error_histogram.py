@@ -19,7 +19,7 @@ class ErrorHistogram(TensorPlot):
     """Errors in purple; rounding alone keeps them within ± half a step, what lies beyond was clipped."""
 
     def __init__(self, source: Source) -> None:
-        canvas = Canvas(ValueAxis("bottom", "Error of a weight"), CountAxis("left", "Number of weights"))
+        canvas = Canvas(ValueAxis("bottom", "Error of a weight"), CountAxis("left", "Count"))
         super().__init__(TITLE, canvas, source)
 
     def objection(self, report: TensorReport) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -15,6 +17,7 @@ _AXIS = 36  # room for layer numbers and the axis title
 _SCALE = 62  # room for the colour scale and its numbers
 _GAP = 8
 _MAX_CELL = 46
+_WORDS_WIDTH = 34  # "exact" with some air
 _ARROWS = {
     Qt.Key.Key_Left: (-1, 0),
     Qt.Key.Key_Right: (1, 0),
@@ -116,33 +119,37 @@ class HeatMapCanvas(QWidget):
         height = min(self.height() - _AXIS - 4, _MAX_CELL * max(1, len(self._grid.modules)))
         return QRectF(left, 4, max(40.0, self.width() - left - _SCALE), max(20.0, height))
 
-    def _rect(self, column: int, row: int) -> QRectF:
-        area = self._area()
-        width, height = area.width() / len(self._grid.layers), area.height() / len(self._grid.modules)
+    def _rects(self) -> dict[tuple[int, str], QRectF]:
+        """Where each cell of the grid is, with a thin line of background between them where there is room."""
+        area, layers, modules = self._area(), self._grid.layers, self._grid.modules
+        width, height = area.width() / max(1, len(layers)), area.height() / max(1, len(modules))
         gap = 1 if min(width, height) > 6 else 0
-        return QRectF(area.left() + column * width, area.top() + row * height, width - gap, height - gap)
+        left = {layer: area.left() + index * width for index, layer in enumerate(layers)}
+        top = {module: area.top() + index * height for index, module in enumerate(modules)}
+        return {key: QRectF(left[key[0]], top[key[1]], width - gap, height - gap) for key in self._grid.cells}
 
     def _paint_cells(self, painter: QPainter) -> None:
         colors = theme.current()
         low, high = self._grid.span()
-        columns = {layer: index for index, layer in enumerate(self._grid.layers)}
-        rows = {module: index for index, module in enumerate(self._grid.modules)}
-        marked: list[tuple[QRectF, QPen]] = []
+        rects = self._rects()
+        has_words = any(r.height() >= 13 and r.width() >= _WORDS_WIDTH for r in islice(rects.values(), 1))
         for key, cell in self._grid.cells.items():
-            rect = self._rect(columns[cell.layer], rows[cell.module])
-            self._paint_cell(painter, rect, cell, low, high)
-            if cell.report.name == self._selected:
-                marked.append((rect, QPen(colors.color("text"), 2.5)))
-            elif key == self._under:
-                marked.append((rect, QPen(colors.color("muted"), 1.5)))
+            self._paint_cell(painter, rects[key], cell, low, high, has_words)
+        selected = next((key for key, cell in self._grid.cells.items() if cell.report.name == self._selected), None)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for rect, pen in marked:
-            painter.setPen(pen)
-            painter.drawRect(rect.adjusted(0.5, 0.5, -0.5, -0.5))
+        for marked, pen in (
+            (self._under, QPen(colors.color("muted"), 1.5)),
+            (selected, QPen(colors.color("text"), 2.5)),
+        ):
+            if marked in rects:
+                painter.setPen(pen)
+                painter.drawRect(rects[marked].adjusted(0.5, 0.5, -0.5, -0.5))
 
-    def _paint_cell(self, painter: QPainter, rect: QRectF, cell: Cell, low: float, high: float) -> None:
-        colors = theme.current()
+    def _paint_cell(
+        self, painter: QPainter, rect: QRectF, cell: Cell, low: float, high: float, has_words: bool
+    ) -> None:
         if cell.is_kept:
+            colors = theme.current()
             painter.fillRect(rect, colors.color("raised"))
             hatch = colors.color("muted")
             hatch.setAlphaF(0.45)
@@ -152,9 +159,9 @@ class HeatMapCanvas(QWidget):
         value = cell.sqnr_db
         shade = cividis(1.0 if value is None else (value - low) / (high - low))
         painter.fillRect(rect, QColor(*shade))
-        words = "exact" if value is None else f"{value:.1f}"
-        if rect.height() >= 13 and painter.fontMetrics().horizontalAdvance(words) + 4 <= rect.width():
+        if has_words:
             painter.setPen(QColor(text_on(shade)))
+            words = "exact" if value is None else f"{value:.1f}"
             painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_names(self, painter: QPainter) -> None:

@@ -23,7 +23,7 @@ class WeightHistogram(TensorPlot):
     """Before in blue, after in orange, over the same bins."""
 
     def __init__(self, source: Source) -> None:
-        canvas = Canvas(ValueAxis("bottom", "Weight"), CountAxis("left", "Number of weights"))
+        canvas = Canvas(ValueAxis("bottom", "Weight"), CountAxis("left", "Count"))
         super().__init__(TITLE, canvas, source)
 
     def objection(self, report: TensorReport) -> str:

@@ -114,8 +114,7 @@ def test_a_click_into_the_map_selects_the_tensor(source: FakeSource, qtbot: QtBo
     canvas = panel.findChild(HeatMapCanvas)
     assert canvas is not None
     cell = canvas._grid.cells[(2, "mlp.up")]
-    columns, rows = canvas._grid.layers, canvas._grid.modules
-    center = canvas._rect(columns.index(2), rows.index("mlp.up")).center()
+    center = canvas._rects()[2, "mlp.up"].center()
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(round(center.x()), round(center.y())))
     assert source.selected_tensor == cell.report.name
     panel.refresh()
