@@ -68,5 +68,7 @@ def recolor(app: QApplication) -> None:
 
 def _for_button(button: QAbstractButton, name: str) -> QIcon:
     if button.property("primary"):
-        return QIcon(pixmap(name, 18, theme.current().on_accent))
+        made = QIcon(pixmap(name, 18, theme.current().on_accent))
+        made.addPixmap(pixmap(name, 18, theme.current().muted), QIcon.Mode.Disabled)
+        return made
     return icon(name)
