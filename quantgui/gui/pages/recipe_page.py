@@ -298,8 +298,8 @@ class RecipePage(QWidget):
 def _subtitle(plan: RecipePlan) -> str:
     if not plan.problems:
         return "Predicted from the formats' own layouts, scales included; the files will have just this size."
-    tensors = "tensor stays as it is because" if plan.problems == 1 else "tensors stay as they are because"
-    return f"{plan.problems} {tensors} the format cannot hold them so; the table says why."
+    stay = "tensor stays as it is" if plan.problems == 1 else "tensors stay as they are"
+    return f"{plan.problems} {stay}, marked in the table. {plan.commonest_problem}"
 
 
 def _scrolling(content: QWidget, width: int) -> QScrollArea:

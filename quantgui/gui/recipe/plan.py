@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from quantgui import units
@@ -19,6 +20,12 @@ class PlannedTensor:
 
     assignment: Assignment
     is_problem: bool
+
+    @property
+    def reason(self) -> str:
+        """Why the tensor is kept, for a narrow column; a problem without the words that every problem begins with."""
+        _, _, why = self.assignment.why.partition(": ")
+        return f"{why[:1].upper()}{why[1:]}" if self.is_problem and why else self.assignment.why
 
     @property
     def bits(self) -> float:
@@ -47,6 +54,12 @@ class RecipePlan:
     def problems(self) -> int:
         """Number of tensors the format cannot hold as the recipe asks."""
         return sum(tensor.is_problem for tensor in self.tensors)
+
+    @property
+    def commonest_problem(self) -> str:
+        """The reason that most of those tensors have, "" where there are none."""
+        reasons = Counter(tensor.reason for tensor in self.tensors if tensor.is_problem)
+        return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:

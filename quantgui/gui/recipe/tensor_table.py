@@ -50,7 +50,7 @@ COLUMNS = (
     Column(
         "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 84, number=True
     ),
-    Column("Why it is kept", lambda p: p.assignment.why, lambda p: p.assignment.why),
+    Column("Why it is kept", lambda p: p.reason, lambda p: p.reason),
 )
 
 _Index = QModelIndex | QPersistentModelIndex
