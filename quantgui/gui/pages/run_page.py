@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QStackedLayout, QStackedWidget, QWidget
 
@@ -23,6 +24,7 @@ from quantgui.jobs.job import QuantizeJob
 
 LIBRARY_WIDTH = 330
 REDRAW_MS = 100
+CLOCK_MS = 1000
 _ASKS = "The output folder is taken: replace what is there, or use another."
 
 
@@ -45,6 +47,8 @@ class RunPage(QWidget):
         self._stack.addWidget(self._nothing_open())
         self._stack.addWidget(self._frame)
         self._throttle = Throttle(REDRAW_MS, self._show, self)
+        self._clock = QTimer(self, interval=CLOCK_MS)  # time goes by even where the child is silent
+        self._clock.timeout.connect(self._throttle.request)
         self._lay_out()
         self._connect()
         self._show()
@@ -132,9 +136,11 @@ class RunPage(QWidget):
             (self._start, not is_running and not is_over),
         ):
             widget.setVisible(is_shown)
+        if is_running != self._clock.isActive():
+            self._clock.start() if is_running else self._clock.stop()
         if is_running and run is not None:
             self._panels.setCurrentIndex(1)
-            self._progress.show_run(run)
+            self._progress.show_run(run, self._state.checkpoint)
             self._frame.set_title(progress_title(run))
             self._frame.show_error(None)
         elif is_over and run is not None:

@@ -7,6 +7,7 @@ import time
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from quantgui import units
+from quantgui.checkpoint.tensor_names import describe
 from quantgui.gui import formatting
 from quantgui.gui.tensor_table import TensorTable
 from quantgui.gui.tensor_view import TensorView
@@ -15,6 +16,7 @@ from quantgui.gui.widgets.facts import Fact, Facts
 from quantgui.gui.widgets.text import heading, muted
 from quantgui.jobs.fold import RunState
 from quantgui.jobs.job import QuantizeJob
+from quantgui.types import Checkpoint
 
 SILENCE_SECONDS = 20
 _STEPS = 1000
@@ -47,10 +49,10 @@ class ProgressPanel(QWidget):
         self._finished.body.addWidget(self._table, 1)
         layout.addWidget(self._finished, 1)
 
-    def show_run(self, run: RunState) -> None:
-        """Draw this snapshot."""
+    def show_run(self, run: RunState, checkpoint: Checkpoint | None) -> None:
+        """Draw this snapshot; `checkpoint` is the open model, which has short names for its tensors."""
         self._stage.setText(run.stage)
-        self._detail.setText(_detail(run))
+        self._detail.setText(_detail(run, checkpoint))
         self._detail.setVisible(bool(self._detail.text()))
         fraction = run.fraction
         is_counting = fraction is not None and fraction < 1
@@ -60,7 +62,7 @@ class ProgressPanel(QWidget):
         silent = run.silent_seconds(time.monotonic())
         self._silence.setVisible(silent > SILENCE_SECONDS)
         self._silence.setText(f"No word for {units.duration(silent)}. A large tensor or slow disk can take this long.")
-        self._facts.set_facts(_facts(run))
+        self._facts.set_facts(_facts(run, run.last_message + silent))
         self._model.show(run.reports)
         if len(run.reports):
             total = f" of {units.count(run.total_tensors)}" if run.total_tensors else ""
@@ -80,10 +82,17 @@ def progress_title(run: RunState) -> str:
     return f"{verb}: {100 * (run.fraction or 0):.0f}{units.NBSP}%" if is_counting else verb
 
 
-def _detail(run: RunState) -> str:
+def _short_name(name: str, checkpoint: Checkpoint | None) -> str:
+    """The short name of a tensor, from the open model where it is the one at work, else from the name alone."""
+    tensors = checkpoint.tensors if checkpoint is not None else ()
+    known = next((tensor.short_name for tensor in tensors if tensor.name == name), "")
+    words = describe(name, ndim=2)
+    return known or (words.module if words.layer is None else f"layer {words.layer} · {words.module}")
+
+
+def _detail(run: RunState, checkpoint: Checkpoint | None) -> str:
     if run.tensor:
-        report = run.reports.get(run.tensor)
-        return f"At work: {report.short_name if report else run.tensor}"
+        return f"At work: {_short_name(run.tensor, checkpoint)}"
     return run.stage_detail
 
 
@@ -98,7 +107,7 @@ def _numbers(run: RunState) -> str:
     return " · ".join(parts)
 
 
-def _facts(run: RunState) -> list[Fact]:
+def _facts(run: RunState, elapsed: float) -> list[Fact]:
     memory = run.memory
     own = ""
     if memory is not None:
@@ -107,7 +116,7 @@ def _facts(run: RunState) -> list[Fact]:
         if run.peak_anonymous_bytes is not None:
             own += f", at most {formatting.memory(run.peak_anonymous_bytes)} so far"
     return [
-        Fact("Elapsed", units.duration(run.elapsed)),
+        Fact("Elapsed", units.duration(elapsed)),
         Fact(
             "Memory of the run", own, tip="What the process holds for itself; mapped pages of the model do not count."
         ),
