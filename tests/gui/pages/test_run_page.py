@@ -115,7 +115,7 @@ def test_during_a_run_progress_memory_and_rows_are_there(show: Callable[[RunStat
     text = show(quantize_tape(3).state(30))
     assert "MB read" in text or "kB read" in text
     assert "Memory of the run" in text
-    assert "At work: layer 1 · " in text and "model.layers" not in text
+    assert "At work: layer 0 · mlp.down" in text and "model.layers" not in text
     assert "No word for" in text and page._clock.isActive(), "the tape's clock stopped long ago"
     assert "[Cancel]" in text and "[Quantize]" not in text
     assert page._progress._model.rowCount() == len(quantize_tape(3).state(30).reports)
