@@ -88,7 +88,7 @@ def samples(model: Any, tokenizer: PreTrainedTokenizerFast) -> str:
         torch.manual_seed(1)
         ids = tokenizer(prompt, return_tensors="pt").input_ids
         out: torch.Tensor = model.generate(
-            ids, max_new_tokens=120, do_sample=True, temperature=0.7, top_k=40, pad_token_id=0
+            ids, max_new_tokens=120, do_sample=True, temperature=0.9, top_k=50, pad_token_id=0
         )
         blocks.append("```python\n" + str(tokenizer.decode(out[0], skip_special_tokens=True)).rstrip() + "\n```")
     return "\n\n".join(blocks)
