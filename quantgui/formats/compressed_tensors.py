@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantgui.formats.bit_packing import pack_rows, unpack_rows
-from quantgui.formats.plain import FLOAT_DTYPES
+from quantgui.formats.linear_only import linear_objection
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme, StoredPart
@@ -21,9 +21,6 @@ from quantgui.types import ModelConfig, Role, TensorInfo
 if TYPE_CHECKING:
     import torch
 
-CONV1D_MODEL_TYPES = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"})
-"""Architectures whose linear layers are transformers' Conv1D: stored transposed, unknown to compressed-tensors."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
@@ -31,18 +28,8 @@ class _Layout:
 
     def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
         """Why `tensor` cannot be held, "" where it can."""
-        if len(tensor.shape) != 2 or not tensor.name.endswith("weight"):
-            return "only two-dimensional weights can be packed"
-        if tensor.dtype not in FLOAT_DTYPES:
-            return f"it is already stored as {tensor.dtype}"
-        if tensor.role is Role.EMBEDDING:
-            return "the format holds linear layers, not embeddings"
-        if config is not None and config.model_type in CONV1D_MODEL_TYPES:
-            return f"{config.model_type} uses Conv1D layers, which compressed-tensors cannot load"
-        if tensor.role is Role.EXPERT:
-            return "transformers fuses the experts into one 3-D parameter, which compressed-tensors cannot load"
-        if 0 in tensor.shape:
-            return "it is empty"
+        if reason := linear_objection(tensor, config, "compressed-tensors"):
+            return reason
         try:
             scheme.scale_shape(tensor.shape)
         except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quantgui.schemes.parameters import Parameter
 from quantgui.schemes.quantized_rows import QuantizedRows
@@ -52,8 +52,21 @@ class RowArithmetic:
     needs_range = False
     """Whether `quantize` needs the range of the whole tensor first (one scale per tensor)."""
 
-    def quantize(self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None) -> QuantizedRows:
-        """Codes and scales of these rows; scales are rounded to `scale_dtype` before they are used."""
+    surveys = False
+    """Whether `survey` must see every block, and `conclude` all of its answers, before `quantize`."""
+
+    def survey(self, rows: torch.Tensor) -> Any:
+        """What the first pass notes of a block of rows."""
+        raise NotImplementedError
+
+    def conclude(self, surveys: list[Any]) -> None:
+        """Everything the first pass noted of one tensor, in the order of its rows; kept for `quantize`."""
+        raise NotImplementedError
+
+    def quantize(
+        self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None, first_row: int = 0
+    ) -> QuantizedRows:
+        """Codes and scales of the rows from `first_row` on; scales are rounded to `scale_dtype` before they are used."""
         raise NotImplementedError
 
     def dequantize(self, quantized: QuantizedRows) -> torch.Tensor:

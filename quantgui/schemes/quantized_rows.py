@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class NestedScale:
+    """Scales stored in 8 bits: scale i = codebook[code i] * absmax[i // block] + offset, for the whole weight."""
+
+    absmax: torch.Tensor  # float32 [blocks of scales]
+    codebook: torch.Tensor  # float32 [256], ascending
+    offset: float
+    first: int = 0  # index in the weight of the first code that goes with this
+
+    def starting_at(self, first: int) -> NestedScale:
+        """The same for codes that begin at the weight's scale number `first`."""
+        return replace(self, first=first)
+
+    def values(self, codes: torch.Tensor, block: int) -> torch.Tensor:
+        """The float32 scales of uint8 codes [n], `block` of which share an absmax."""
+        import torch
+
+        index = torch.arange(self.first, self.first + len(codes)) // block
+        return self.codebook[codes.long()] * self.absmax[index] + self.offset
 
 
 @dataclass
@@ -14,11 +35,13 @@ class QuantizedRows:
     """Codes [rows, columns]: signed int8 for integers, float8 or a plain float dtype otherwise.
 
     `scale` [rows or 1, groups] in the dtype it is stored in, `zero_point` likewise as int8; both None for casts.
+    `nested` says how to read scales that are quantized themselves.
     """
 
     codes: torch.Tensor
     scale: torch.Tensor | None = None
     zero_point: torch.Tensor | None = None
+    nested: NestedScale | None = None
 
 
 @dataclass

@@ -105,7 +105,7 @@ class Scheme:
 
     id: str
     method: str  # module in quantgui.quant.methods that computes it
-    number: str  # "int", "float" (a small float with scales) or "cast" (a plain float dtype)
+    number: str  # "int", "float" (a small float with scales), "codebook" or "cast" (a plain float dtype)
     bits: int
     storage: Storage = field(compare=False, repr=False)
     granularity: Granularity = Granularity.GROUP

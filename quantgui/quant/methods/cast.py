@@ -40,7 +40,9 @@ class Cast(RowArithmetic):
         assert isinstance(scheme.storage, Plain)
         self.dtype = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[scheme.storage.dtype]
 
-    def quantize(self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None) -> QuantizedRows:
+    def quantize(
+        self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None, first_row: int = 0
+    ) -> QuantizedRows:
         """Values beyond the dtype's range saturate at its largest finite value; `count_clipped` counts them."""
         import torch
 

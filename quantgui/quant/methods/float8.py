@@ -25,7 +25,9 @@ class Float8(RowArithmetic):
     def __init__(self, scheme: Scheme) -> None:
         self.needs_range = scheme.granularity is Granularity.TENSOR
 
-    def quantize(self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None) -> QuantizedRows:
+    def quantize(
+        self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None, first_row: int = 0
+    ) -> QuantizedRows:
         """Codes float8_e4m3fn [rows, columns], scale [rows or 1, 1]."""
         import torch
 

@@ -79,7 +79,9 @@ class RoundToNearest(RowArithmetic):
         zero_point = (self.low - (low * steps / absmax.clamp(min=smallest)).round_()).clamp_(self.low, self.high)
         return scale, zero_point.to(torch.int8)
 
-    def quantize(self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None) -> QuantizedRows:
+    def quantize(
+        self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None, first_row: int = 0
+    ) -> QuantizedRows:
         """Codes int8 in the signed range of `bits`, nearest level, ties to even."""
         import torch
 
