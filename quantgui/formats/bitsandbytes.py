@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantgui.formats.format import Format
 from quantgui.formats.linear_only import linear_objection
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import EncodedPart, NestedScale, QuantizedRows
@@ -35,7 +36,7 @@ NF4 = (
 )
 """Quantiles of a normal distribution (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314, appendix E)."""
 _FP4_MAGNITUDES = (0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0)
-FP4 = tuple(sign * m / 12.0 for sign in (1.0, -1.0) for m in _FP4_MAGNITUDES)
+FP4 = tuple(sign * m / 12.0 + 0.0 for sign in (1.0, -1.0) for m in _FP4_MAGNITUDES)  # + 0.0: there is no minus zero
 """The library's 4-bit float: sign, two exponent bits, one mantissa bit, in the order of its codes."""
 CODEBOOKS: Mapping[str, tuple[float, ...]] = {"nf4": NF4, "fp4": FP4}
 
@@ -164,7 +165,7 @@ Layout = FourBit | EightBit
 
 
 def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
-    """The `quantization_config` of config.json. All quantized layers share one layout; the others are skipped by name."""
+    """The `quantization_config` of config.json. Quantized layers share one layout; the others are skipped by name."""
     layouts = {a.scheme.storage for a in assignments if a.scheme is not None and isinstance(a.scheme.storage, Layout)}
     (layout,) = layouts  # two layouts in one checkpoint were refused before the start
     skipped = [
@@ -186,3 +187,39 @@ def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
         "bnb_4bit_quant_storage": "uint8",
         "bnb_4bit_compute_dtype": DTYPE_NAMES[dtype],
     }
+
+
+def mix_objection(schemes: Sequence[Scheme]) -> str:
+    """bitsandbytes has one setting for a whole checkpoint."""
+    ids = sorted({scheme.id for scheme in schemes})
+    return f"bitsandbytes holds one scheme per checkpoint, not {' and '.join(ids)}" if len(ids) > 1 else ""
+
+
+def dense_model(load: Callable[..., Any]) -> Any:
+    """The model as the library loads it, then dequantized by transformers."""
+    return load().dequantize()
+
+
+def dense_layer(scheme: Scheme, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """One weight as bitsandbytes dequantizes it."""
+    import torch
+    from bitsandbytes import functional
+
+    if isinstance(scheme.storage, EightBit):
+        return parts["weight"].float() * (parts["SCB"].unsqueeze(1) / 127.0)
+    state = functional.QuantState.from_dict(
+        {suffix.removeprefix("weight."): part for suffix, part in parts.items() if suffix != "weight"},
+        device=torch.device("cpu"),
+    )
+    return functional.dequantize_4bit(parts["weight"], state)
+
+
+FORMAT = Format(
+    "bitsandbytes",
+    "bitsandbytes",
+    quantization_config,
+    mix_objection,
+    dense_model,
+    dense_layer,
+    loads_on_meta=False,
+)

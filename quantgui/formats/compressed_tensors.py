@@ -7,11 +7,12 @@ A weight is [rows, columns] = [outputs, inputs]; codes are signed and stored wit
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantgui.formats.bit_packing import pack_rows, unpack_rows
+from quantgui.formats.format import Format
 from quantgui.formats.linear_only import linear_objection
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
@@ -73,7 +74,7 @@ class PackQuantized(_Layout):
         return tuple(parts)
 
     def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
     ) -> list[EncodedPart]:
         """Packed codes and scales of these rows; zero-points are packed along the rows."""
         import torch
@@ -134,7 +135,7 @@ class IntQuantized(_Layout):
         return tuple(parts)
 
     def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
     ) -> list[EncodedPart]:
         """Codes, scales and zero-points of these rows."""
         parts = [EncodedPart("weight", first_row * shape[1], quantized.codes)]
@@ -162,7 +163,7 @@ class FloatQuantized(_Layout):
         return (StoredPart("weight", "F8_E4M3", shape), self._scale(scheme, shape, dtype))
 
     def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
     ) -> list[EncodedPart]:
         """FP8 codes and scales of these rows."""
         codes = EncodedPart("weight", first_row * shape[1], quantized.codes)
@@ -229,3 +230,32 @@ def config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
         "input_activations": None,
         "output_activations": None,
     }
+
+
+def mix_objection(schemes: Sequence[Scheme]) -> str:
+    """Config groups hold any mix."""
+    return ""
+
+
+def dense_model(load: Callable[..., Any]) -> Any:
+    """The model, dequantized by the library while it loads."""
+    from transformers import CompressedTensorsConfig
+
+    return load(quantization_config=CompressedTensorsConfig(dequantize=True))
+
+
+def dense_layer(scheme: Scheme, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """One weight as the library decompresses it."""
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationScheme
+
+    group = config_group(scheme, ["Linear"])
+    compressor = BaseCompressor.get_value_from_registry(group["format"])
+    weight = compressor.decompress(dict(parts), QuantizationScheme.model_validate(group))["weight"]
+    assert weight is not None
+    return weight
+
+
+FORMAT = Format(
+    "compressed_tensors", "compressed-tensors", quantization_config, mix_objection, dense_model, dense_layer
+)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from quantgui.formats.compressed_tensors import Layout, quantization_config
 from quantgui.formats.plain import Plain
 from quantgui.formats.planning import SINGLE_FILE, PlannedFile
+from quantgui.formats.registry import formats_of
 from quantgui.schemes.assignment import Assignment
 from quantgui.types import GB, Checkpoint
 
@@ -63,8 +63,8 @@ def output_config(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
     if len(casts) == 1:
         dtype = CONFIG_DTYPES[casts.pop()]
         config.update(dict.fromkeys([key for key in ("dtype", "torch_dtype") if key in config] or ["dtype"], dtype))
-    if any(isinstance(storage, Layout) for storage in used):
-        config["quantization_config"] = quantization_config(assignments)
+    for format_ in formats_of(assignments):
+        config["quantization_config"] = format_.quantization_config(assignments)
     return config
 
 

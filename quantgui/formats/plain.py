@@ -33,7 +33,7 @@ class Plain:
         return "" if tensor.dtype in FLOAT_DTYPES else f"{tensor.dtype} is not a float type"
 
     def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
     ) -> list[EncodedPart]:
         """The values as they are."""
         return [EncodedPart("", first_row * shape[-1] * DTYPE_BYTES[self.dtype], quantized.codes)]

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from quantgui.formats.compressed_tensors import config_group
-from quantgui.schemes.assignment import Assignment
-
-if TYPE_CHECKING:
-    import torch
+from quantgui.formats.format import Format
 
 
 @dataclass(frozen=True)
@@ -63,19 +59,21 @@ def _load(folder: Path, **options: Any) -> tuple[Any, Mapping[str, Any]]:
     )
 
 
-def _reported_keys(folder: Path) -> KeyProblems:
+def keys_on_meta(folder: Path) -> KeyProblems:
     """What transformers reports when it loads the folder's keys onto the meta device (no data is read)."""
-    _, info = _load(folder, device_map="meta")
+    return _key_problems(_load(folder, device_map="meta")[1])
+
+
+def _key_problems(info: Mapping[str, Any]) -> KeyProblems:
     mismatched = tuple(sorted(str(k[0] if isinstance(k, tuple) else k) for k in info["mismatched_keys"]))
     return KeyProblems(tuple(sorted(info["missing_keys"])), tuple(sorted(info["unexpected_keys"])), mismatched)
 
 
-def key_problems(output: Path, source: Path | None) -> KeyProblems:
-    """Keys reported for `output` beyond those reported for `source`, which may lack a head or carry a buffer."""
-    after = _reported_keys(output)
+def beyond_the_source(after: KeyProblems, source: Path | None) -> KeyProblems:
+    """Keys reported for the output beyond those reported for `source`, which may lack a head or carry a buffer."""
     if source is None or not after:
         return after
-    before = _reported_keys(source)
+    before = keys_on_meta(source)
 
     def module(key: str) -> str:
         return key.rpartition(".")[0]
@@ -89,15 +87,18 @@ def key_problems(output: Path, source: Path | None) -> KeyProblems:
     )
 
 
-def load_for_comparison(folder: Path, packed: bool) -> Any:
-    """The model with dense weights on the CPU, dequantized at once by the library where they are packed."""
-    options: dict[str, Any] = {}
-    if packed:
-        from transformers import CompressedTensorsConfig
+def load_dense(folder: Path, format_: Format | None) -> tuple[Any, KeyProblems]:
+    """The model with dense weights on the CPU, dequantized by its format's library, and the keys reported for it."""
+    reported = KeyProblems()
 
-        options["quantization_config"] = CompressedTensorsConfig(dequantize=True)
-    model, _ = _load(folder, **options)
-    return model.eval()
+    def load(**options: Any) -> Any:
+        nonlocal reported
+        model, info = _load(folder, **options)
+        reported = _key_problems(info)
+        return model
+
+    model = load() if format_ is None else format_.dense_model(load)
+    return model.eval(), reported
 
 
 def run_forward(model: Any) -> bool:
@@ -109,17 +110,3 @@ def run_forward(model: Any) -> bool:
         output = model(input_ids=ids)
     first = next(value for value in output.values() if isinstance(value, torch.Tensor))
     return bool(torch.isfinite(first.float()).all())
-
-
-def decompressed_by_library(assignment: Assignment, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """One layer's dense weight from its stored parts, as the compressed-tensors library decompresses it."""
-    from compressed_tensors.compressors import BaseCompressor
-    from compressed_tensors.quantization import QuantizationScheme
-
-    assert assignment.scheme is not None
-    group = config_group(assignment.scheme, ["Linear"])
-    compressor = BaseCompressor.get_value_from_registry(group["format"])
-    dense = compressor.decompress(dict(parts), QuantizationScheme.model_validate(group))
-    weight = dense["weight"]
-    assert weight is not None
-    return weight

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from quantgui.formats.compressed_tensors import Layout
 from quantgui.formats.planning import PlannedFile
+from quantgui.formats.registry import formats_of, mix_objection
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME
 from quantgui.pipeline.source import source_folder
@@ -66,8 +66,11 @@ def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
             hint=reasons[0] if reasons else "Choose a precision, or remove the rules that keep everything.",
             details="\n".join(f"{a.tensor.name}: {a.why}" for a in assignments),
         )
-    packed = any(a.scheme is not None and isinstance(a.scheme.storage, Layout) for a in assignments)
-    if packed and checkpoint.config is None:
+    if objection := mix_objection(assignments):
+        raise UserError(
+            f"This recipe cannot be written: {objection}.", hint="Give the rules schemes of one format, or keep."
+        )
+    if formats_of(assignments) and checkpoint.config is None:
         raise UserError(
             "Without a config.json nothing could load the quantized weights.",
             hint="Put the model's config.json beside the file, or choose FP32, FP16 or BF16.",

@@ -17,11 +17,12 @@ import psutil
 
 from quantgui.checkpoint import open_checkpoint
 from quantgui.checkpoint.tensor_data import TensorData
-from quantgui.formats.compressed_tensors import Layout
+from quantgui.formats.format import Format
+from quantgui.formats.registry import formats_of
 from quantgui.jobs.events import Stage, Verification, VerificationStatus
 from quantgui.jobs.job import VerifyJob
 from quantgui.pipeline import Emit
-from quantgui.pipeline.library_model import KeyProblems, key_problems, load_for_comparison, run_forward
+from quantgui.pipeline.library_model import KeyProblems, beyond_the_source, keys_on_meta, load_dense, run_forward
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.quant.assignment import assign
 from quantgui.quant.registry import arithmetic
@@ -80,38 +81,42 @@ def reload_and_compare(job: VerifyJob, emit: Emit) -> Verification:
     """The verdict on `job.output`. Raises what the library raises when it cannot load the folder."""
     source, output = open_source(job.source), open_checkpoint(job.output)
     assignments = assign(source, job.recipe)
-    packed = any(a.scheme is not None and isinstance(a.scheme.storage, Layout) for a in assignments)
-    library = _library_names(packed)
-    if not library:
+    format_ = next(iter(formats_of(assignments)), None)
+    needed = ["transformers", *([format_.library] if format_ is not None and format_.library else [])]
+    library, missing = _library_versions(needed)
+    if missing:
         return Verification(
             VerificationStatus.NOT_VERIFIED,
-            "Not verified: the compressed-tensors library is missing. “pip install compressed-tensors” adds it.",
+            f"Not verified: the library {missing} is missing. “pip install {missing}” adds it.",
         )
-    emit(Stage("Checking in a new process", "Comparing the keys"))
     # A pickled source is not loaded by the library: its keys are compared with an empty baseline.
     baseline = source_folder(source) if source.kind in (SourceKind.FOLDER, SourceKind.SAFETENSORS) else None
-    problems = key_problems(Path(job.output), baseline)
-    if problems:
-        return _failed(problems, library)
     full = _fits_memory(source)
     emit(Stage("Checking in a new process", "Comparing every weight" if full else "Comparing shard by shard"))
     comparison = Comparison()
     if full:
-        model = load_for_comparison(Path(job.output), packed)
-        _compare_with_model(comparison, model, output, assignments)
+        model, reported = load_dense(Path(job.output), format_)
         finite = run_forward(model)
+        if not (problems := beyond_the_source(reported, baseline)):
+            _compare_with_model(comparison, model, output, assignments)
     else:
-        _compare_by_tensor(comparison, output, assignments)
+        meta = format_ is None or format_.loads_on_meta
+        problems = beyond_the_source(keys_on_meta(Path(job.output)), baseline) if meta else KeyProblems()
         finite = True
-    return _verdict(comparison, library, full, finite)
+        if not problems:
+            _compare_by_tensor(comparison, output, assignments, format_)
+    return _failed(problems, library) if problems else _verdict(comparison, library, full, finite)
 
 
-def _library_names(packed: bool) -> str:
-    names = ["transformers", "compressed-tensors"] if packed else ["transformers"]
-    try:
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+def _library_versions(names: list[str]) -> tuple[str, str]:
+    """ "transformers 5.22.0, bitsandbytes 0.50.2", and the first name that is not installed."""
+    versions = []
+    for name in names:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            return ", ".join(versions), name
+    return ", ".join(versions), ""
 
 
 def _fits_memory(source: Checkpoint) -> bool:
@@ -134,18 +139,19 @@ def _compare_with_model(
             comparison.add(name, ours, theirs)
 
 
-def _compare_by_tensor(comparison: Comparison, output: Checkpoint, assignments: tuple[Assignment, ...]) -> None:
-    """Without room for the whole model: the library decompresses one layer at a time."""
-    from quantgui.pipeline.library_model import decompressed_by_library
-
+def _compare_by_tensor(
+    comparison: Comparison, output: Checkpoint, assignments: tuple[Assignment, ...], format_: Format | None
+) -> None:
+    """Without room for the whole model: the library dequantizes one layer at a time."""
     stored = {t.name: t for t in output.tensors}
     by_name = {a.tensor.name: a for a in assignments}
     with TensorData(output) as data:
         for name, ours in dequantized_weights(output, assignments):
             assignment = by_name[name]
             parts = {p.suffix: data.tensor(stored[p.name_for(name)]) for p in assignment.parts()}
-            packed = assignment.scheme is not None and isinstance(assignment.scheme.storage, Layout)
-            theirs = decompressed_by_library(assignment, parts) if packed else parts[""]
+            scheme = assignment.scheme
+            quantized = scheme is not None and format_ is not None and scheme.storage.format == format_.id
+            theirs = format_.dense_layer(scheme, parts) if quantized else parts[""]
             comparison.add(name, ours, theirs)
 
 

@@ -24,17 +24,26 @@ Write = Callable[[str, int, "torch.Tensor"], None]
 Advance = Callable[[int], None]
 
 
-def measure_range(tensor: torch.Tensor, name: str, pool: Executor) -> TensorRange:
-    """Smallest and largest value. Raises UserError where a value is not finite."""
+def measure_range(tensor: torch.Tensor, name: str, pool: Executor, method: RowArithmetic | None = None) -> TensorRange:
+    """First pass: smallest and largest value, and the method's own survey where it makes one.
 
-    def one(block: tuple[int, torch.Tensor]) -> TensorRange:
+    Raises UserError where a value is not finite.
+    """
+    surveying = method is not None and method.surveys
+
+    def one(block: tuple[int, torch.Tensor]) -> tuple[TensorRange, object]:
+        rows = block[1].float()
         part = TensorRange()
-        part.add(block[1].float(), name)
-        return part
+        part.add(rows, name)
+        return part, method.survey(rows) if method is not None and surveying else None
 
     whole = TensorRange()
-    for part in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS)):
+    surveys = []
+    for part, survey in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS)):
         whole.low, whole.high = min(whole.low, part.low), max(whole.high, part.high)
+        surveys.append(survey)
+    if method is not None and surveying:
+        method.conclude(surveys)
     return whole
 
 
@@ -83,7 +92,7 @@ def quantize_tensor(
     info, scheme = assignment.tensor, assignment.scheme
     assert scheme is not None
     method: RowArithmetic = arithmetic(scheme)
-    whole = measure_range(tensor, info.name, pool)
+    whole = measure_range(tensor, info.name, pool, method)
     scale_dtype = torch_dtype(info.dtype)
     names = {part.suffix: part.name_for(info.name) for part in assignment.parts()}
     value_range = ValueRange(whole.low, whole.high)
@@ -93,8 +102,8 @@ def quantize_tensor(
     def one(block: tuple[int, torch.Tensor]) -> tuple[TensorStatistics, tuple[float, ...]]:
         first, stored = block
         rows = stored.to(device).float()
-        quantized = method.quantize(rows, scale_dtype, value_range)
-        for part in scheme.storage.encode(scheme, quantized, first, shape):
+        quantized = method.quantize(rows, scale_dtype, value_range, first)
+        for part in scheme.storage.encode(scheme, quantized, first, shape, info.dtype):
             write(names[part.suffix], part.offset, part.data.cpu())
         statistics = TensorStatistics(whole)
         statistics.add_original(first, rows)

@@ -66,7 +66,7 @@ class RowArithmetic:
     def quantize(
         self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None, first_row: int = 0
     ) -> QuantizedRows:
-        """Codes and scales of the rows from `first_row` on; scales are rounded to `scale_dtype` before they are used."""
+        """Codes and scales of the rows from `first_row` on; scales are rounded to `scale_dtype` before use."""
         raise NotImplementedError
 
     def dequantize(self, quantized: QuantizedRows) -> torch.Tensor:

@@ -86,9 +86,12 @@ class Storage(Protocol):
         ...
 
     def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...]
+        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
     ) -> list[EncodedPart]:
-        """The bytes of some rows, each with its place in its part; `first_row` is a multiple of 32."""
+        """The bytes of some rows of a weight of `shape`, each with its place in its part.
+
+        `first_row` is a multiple of 32; `dtype` is the source's.
+        """
         ...
 
     def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:

@@ -1,8 +1,9 @@
 """NF4 and FP4: four-bit codebooks with a scale per block of 64 values, as in QLoRA.
 
-w^ = absmax * codebook[code], code = the codebook's nearest value to w / absmax (Dettmers et al. 2023, arXiv:2305.14314).
-Double quantization stores the scales in 8 bits: their mean is subtracted, blocks of 256 scales share an absmax, and the
-codes index the dynamic 8-bit data type of Dettmers et al. 2021 (arXiv:2110.02861). Bytes equal bitsandbytes' own.
+w^ = absmax * codebook[code], code = the codebook's nearest value to w / absmax (Dettmers et al. 2023,
+arXiv:2305.14314). Double quantization stores the scales in 8 bits: their mean is subtracted, blocks of 256 scales share
+an absmax, and the codes index the dynamic 8-bit data type of Dettmers et al. 2021 (arXiv:2110.02861). Bytes equal the
+library's, except that its CPU kernel looks nested codes up in a table and misses the nearest one about once in 1,000.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """LLM.int8(): row-wise absmax int8 weights; columns of activations beyond a threshold are computed in 16 bits.
 
-Dettmers et al. 2022, arXiv:2208.07339. The outlier columns are found at run time from the activations, so the file holds
-every weight in int8: code = round(w * 127 / absmax of its row). The library rounds weights to FP16 first, and so do we.
+Dettmers et al. 2022, arXiv:2208.07339. The outlier columns are found at run time from the activations, so the file
+holds every weight in int8: code = round(w * 127 / absmax of its row). The library rounds weights to FP16 first, and so
+do we.
 """
 
 from __future__ import annotations
