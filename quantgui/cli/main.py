@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from quantgui import __version__
-from quantgui.cli import fit, inspect, quantize
+from quantgui.cli import evaluate, fit, inspect, quantize
 from quantgui.types import UserError
 
-VERBS = {"fit": fit, "quantize": quantize, "inspect": inspect}
+VERBS = {"fit": fit, "quantize": quantize, "inspect": inspect, "evaluate": evaluate}
 
 
 def build_parser() -> argparse.ArgumentParser:

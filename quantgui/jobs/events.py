@@ -31,6 +31,18 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """Perplexity of a model on a text, with its standard error."""
+
+    tokens: int  # scored tokens
+    perplexity: float
+    perplexity_se: float
+    context: int  # tokens per window
+    text: str  # name of the text file
+    seconds: float
+
+
+@dataclass(frozen=True)
 class QuantizeResult:
     """A finished run. Includes its job, so it can be repeated."""
 
@@ -107,6 +119,7 @@ class Finished:
     quantized: QuantizeResult | None = None
     verification: Verification | None = None
     checkpoint: Checkpoint | None = None
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)

@@ -63,4 +63,15 @@ class VerifyJob:
     id: str = field(default_factory=new_job_id)
 
 
-Job = QuantizeJob | InspectJob | ReadJob | VerifyJob
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Perplexity of `source` on the text file `text` (None: the bundled evaluation text)."""
+
+    source: str
+    text: str | None = None
+    context: int | None = None  # tokens per window
+    device: str = "cpu"
+    id: str = field(default_factory=new_job_id)
+
+
+Job = QuantizeJob | InspectJob | ReadJob | VerifyJob | EvaluateJob

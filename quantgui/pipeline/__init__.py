@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from quantgui.jobs.events import Event, Finished
-from quantgui.jobs.job import InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
+from quantgui.jobs.job import EvaluateJob, InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
 
 Emit = Callable[[Event], None]
 
@@ -29,6 +29,10 @@ def run(job: Job, emit: Emit) -> None:
             from quantgui.pipeline.source import open_source
 
             emit(Finished(checkpoint=open_source(job.source)))
+        case EvaluateJob():
+            from quantgui.pipeline.evaluate import evaluate
+
+            emit(Finished(evaluation=evaluate(job, emit)))
         case VerifyJob():
             from quantgui.pipeline.reload import reload_and_compare
 

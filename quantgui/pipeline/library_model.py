@@ -87,6 +87,11 @@ def beyond_the_source(after: KeyProblems, source: Path | None) -> KeyProblems:
     )
 
 
+def load_model(folder: Path) -> Any:
+    """The model as its users run it: quantized layers stay as their library runs them."""
+    return _load(folder)[0].eval()
+
+
 def load_dense(folder: Path, format_: Format | None) -> tuple[Any, KeyProblems]:
     """The model with dense weights on the CPU, dequantized by its format's library, and the keys reported for it."""
     reported = KeyProblems()
