@@ -18,6 +18,8 @@ from quantgui.jobs.report_log import ReportLog
 from quantgui.types import Role, UserError
 
 SORT_KEY = "inspect.sort"
+COLUMNS_KEY = "inspect.columns"
+BY_FLOW = "0 ascending"
 ROLES = {
     Role.ATTENTION: "Attention",
     Role.MLP: "MLP",
@@ -39,6 +41,7 @@ class TensorsCard(Card):
 
     def __init__(self, state: AppState) -> None:
         super().__init__("Tensors")
+        self._state = state
         self._reports = ReportLog()
         self.model = TensorTable(self)
         self.view = TensorView(self.model, remember=lambda order: state.remember(SORT_KEY, order))
@@ -52,7 +55,7 @@ class TensorsCard(Card):
         self._roles.addItem("All roles", None)
         for role, words in ROLES.items():
             self._roles.addItem(words, role)
-        menu = icon_button("more", "Export the table")
+        menu = icon_button("more", "Columns and export of the table")
         menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu.setMenu(self._make_menu())
         for widget in (self._search, self._roles, menu):
@@ -61,7 +64,8 @@ class TensorsCard(Card):
         self._search.textChanged.connect(self._filter)
         self._roles.currentIndexChanged.connect(self._filter)
         self.view.chosen.connect(self.chosen)
-        self.view.sort_by(state.remembered(SORT_KEY))
+        self.view.sort_by(state.remembered(SORT_KEY) or BY_FLOW)
+        self.view.show_all_columns(state.remembered(COLUMNS_KEY) == "all")
 
     def show_reports(self, reports: ReportLog, selected: str | None) -> None:
         """Follow these reports and mark the selected tensor."""
@@ -85,7 +89,16 @@ class TensorsCard(Card):
         menu = QMenu(self)
         menu.addAction("Copy as CSV", lambda: QGuiApplication.clipboard().setText(self.model.table().to_csv()))
         menu.addAction("Save CSV…", self._ask_and_save)
+        menu.addSeparator()
+        every = menu.addAction("Show every column")
+        every.setCheckable(True)
+        every.setChecked(self._state.remembered(COLUMNS_KEY) == "all")
+        every.toggled.connect(self._show_all_columns)
         return menu
+
+    def _show_all_columns(self, is_wanted: bool) -> None:
+        self._state.remember(COLUMNS_KEY, "all" if is_wanted else "")
+        self.view.show_all_columns(is_wanted)
 
     def _ask_and_save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the table", "tensors.csv", "*.csv")

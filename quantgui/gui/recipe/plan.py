@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from quantgui import units
+from quantgui.module_order import place_of
 from quantgui.quant.assignment import WHY_KEPT, assign
 from quantgui.report.findings import describe_recipe
 from quantgui.schemes.assignment import Assignment
@@ -36,7 +37,7 @@ class PlannedTensor:
 
 @dataclass(frozen=True)
 class RecipePlan:
-    """The planned tensors in the checkpoint's order; `error` says why there are none."""
+    """The planned tensors in the order of the flow through the model; `error` says why there are none."""
 
     tensors: tuple[PlannedTensor, ...] = ()
     bytes_before: int = 0
@@ -65,7 +66,7 @@ class RecipePlan:
 def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
     """Assign and count. What the recipe has wrong becomes the plan's error."""
     try:
-        assignments = assign(checkpoint, recipe)
+        assignments = sorted(assign(checkpoint, recipe), key=lambda a: place_of(a.tensor))
     except UserError as error:
         return RecipePlan(error=error)
     except ValueError as error:

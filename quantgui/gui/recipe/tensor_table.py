@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from quantgui import units
 from quantgui.gui import icons, theme
 from quantgui.gui.recipe.plan import PlannedTensor
+from quantgui.module_order import place_of
 from quantgui.report.findings import describe_scheme
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -35,13 +36,8 @@ def _scheme(planned: PlannedTensor) -> str:
     return planned.assignment.scheme.id if planned.assignment.scheme else "kept"
 
 
-def _layer_order(planned: PlannedTensor) -> tuple[int, str]:
-    tensor = planned.assignment.tensor
-    return (-1 if tensor.layer is None else tensor.layer, tensor.module)
-
-
 COLUMNS = (
-    Column("Tensor", lambda p: p.assignment.tensor.short_name, _layer_order, 172),
+    Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 172),
     Column(
         "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 104, number=True
     ),
