@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quantgui.schemes.recipe import Recipe
+from quantgui.types import ErrorStats
 
 
 def new_job_id() -> str:
@@ -54,12 +56,14 @@ class ReadJob:
 class VerifyJob:
     """Reload `output`, which was made from `source` by `recipe`, with the library that users load it with.
 
-    The reloaded weights are compared with our own dequantized ones.
+    The reloaded weights are compared with our own dequantized ones, and those with the source: their errors must be
+    the ones that were counted while quantizing.
     """
 
     output: str
     source: str
     recipe: Recipe
+    errors: Mapping[str, ErrorStats] = field(default_factory=dict)  # by tensor; empty: not compared with the source
     id: str = field(default_factory=new_job_id)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from quantgui.formats.compressed_tensors import Layout
+from quantgui.formats.compressed_tensors import experts_objection, is_packed
 from quantgui.formats.planning import PlannedFile
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME
@@ -66,8 +66,13 @@ def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
             hint=reasons[0] if reasons else "Choose a precision, or remove the rules that keep everything.",
             details="\n".join(f"{a.tensor.name}: {a.why}" for a in assignments),
         )
-    packed = any(a.scheme is not None and isinstance(a.scheme.storage, Layout) for a in assignments)
-    if packed and checkpoint.config is None:
+    objection = experts_objection(assignments)
+    if objection:
+        raise UserError(
+            f"The result could not be loaded: {objection}.",
+            hint="Choose INT4 or INT8 with groups, symmetric, or FP8, and no rule that singles out experts.",
+        )
+    if any(map(is_packed, assignments)) and checkpoint.config is None:
         raise UserError(
             "Without a config.json nothing could load the quantized weights.",
             hint="Put the model's config.json beside the file, or choose FP32, FP16 or BF16.",

@@ -60,7 +60,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit)
         emit(Stage("Writing config and tokenizer"))
         write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files)
-        verification = verify(job, checkpoint, emit)
+        verification = verify(job, checkpoint, reports, emit)
         emit(Stage("Computing checksums"))
         result = QuantizeResult(
             job=job,
