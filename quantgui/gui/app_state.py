@@ -266,6 +266,9 @@ class AppState(QObject):
         if self._checkpoint is None:
             self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
             return
+        if not self._checkpoint.path:
+            self.message.emit(UserError(f"{self._checkpoint.name} has shapes but no weights.", hint=NO_WEIGHTS))
+            return
         self._start(InspectJob(source=self._checkpoint.path, against=against))
 
     def cancel_run(self) -> None:

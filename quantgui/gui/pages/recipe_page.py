@@ -41,7 +41,7 @@ from quantgui.schemes.presets import PRESETS, Preset
 from quantgui.schemes.recipe import Rule, SchemeSpec
 from quantgui.types import UserError
 
-LEFT_WIDTH = 324
+LEFT_WIDTH = 340
 FILE_FILTER = "QuantGUI recipe (*.json)"
 
 
@@ -115,7 +115,7 @@ class RecipePage(QWidget):
         card = Card("Precision")
         self._summary = muted()
         self._settings = QVBoxLayout()
-        card.body.addWidget(self._schemes, 100)  # as tall as its rows before the stretch gets anything
+        card.body.addWidget(self._schemes)
         card.body.addWidget(self._summary)
         card.body.addLayout(self._settings)
         card.body.addStretch(1)
@@ -142,7 +142,8 @@ class RecipePage(QWidget):
         search.setPlaceholderText("Filter by name or precision")
         search.setAccessibleName("Filter tensors")
         search.setClearButtonEnabled(True)
-        search.setFixedWidth(200)
+        search.setMinimumWidth(90)
+        search.setMaximumWidth(200)
         search.textChanged.connect(self._table.filter.setFilterFixedString)
         self._override = button("Change precision", tip="Give the selected tensors a precision of their own")
         self._override.setMenu(self._override_menu())

@@ -68,6 +68,7 @@ class RunPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Look at the disk again: it may have changed."""
         super().showEvent(event)
+        self._remember_place()
         self._library.refresh()
         self._prepare.refresh()
         self._show()
@@ -112,14 +113,18 @@ class RunPage(QWidget):
 
     def _ended(self) -> None:
         """A run has ended, or one was deleted."""
+        self._remember_place()
+        if self.isVisible():
+            self._library.refresh()
+            self._throttle.now()
+
+    def _remember_place(self) -> None:
+        """Finished runs are also looked for where this one was written."""
         run = self._state.run
         if run and isinstance(run.outcome, Finished) and run.outcome.quantized is not None:
             known = self._state.remembered(FOLDERS_KEY)
             output = run.outcome.quantized.output
             self._state.remember(FOLDERS_KEY, remember_folder(known, output, self._state.outputs_folder))
-        if self.isVisible():
-            self._library.refresh()
-            self._throttle.now()
 
     def _show(self) -> None:
         run = self._state.run

@@ -43,6 +43,7 @@ class PlotPanel(QWidget):
         self._empty = muted()
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._table = QTableView()
+        self._table.setAccessibleName(f"{title}, as a table")
         self._table.setAlternatingRowColors(True)
         self._table.verticalHeader().hide()
         self._table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)

@@ -29,6 +29,12 @@ class PlannedTensor:
         return f"{why[:1].upper()}{why[1:]}" if self.is_problem and why else self.assignment.why
 
     @property
+    def reason_in_brief(self) -> str:
+        """The reason for a narrow column: "Norms" instead of "Norms are kept: a few numbers that scale everything."."""
+        head, _, _ = self.reason.partition(" are kept: " if " are kept: " in self.reason else " is kept: ")
+        return head.replace("A rule keeps it: ", "Rule ").removeprefix("The ").rstrip(".")
+
+    @property
     def bits(self) -> float:
         """Bits per weight as stored, 0 for an empty tensor."""
         numel = self.assignment.tensor.numel

@@ -21,7 +21,7 @@ from quantgui.quant.method import SchemeRow
 from quantgui.types import MemoryEstimate
 
 ROW_HEIGHT = 40
-FEWEST_ROWS = 4
+SHOWN_ROWS = 8  # so that the settings below stay in sight however many precisions there are
 _ROW = Qt.ItemDataRole.UserRole
 _ESTIMATE = Qt.ItemDataRole.UserRole + 1
 
@@ -43,8 +43,7 @@ class SchemeList(QListWidget):
             item.setData(_ROW, row)
             item.setToolTip(f"{row.summary}\nLoaded by {', '.join(row.runtimes)}.")
             self.addItem(item)
-        self.setMinimumHeight(min(len(rows), FEWEST_ROWS) * ROW_HEIGHT)
-        self.setMaximumHeight(len(rows) * ROW_HEIGHT + 4)
+        self.setFixedHeight(min(len(rows), SHOWN_ROWS) * ROW_HEIGHT + 4)
         self.currentItemChanged.connect(self._announce)
 
     def show_choice(self, scheme_id: str) -> None:

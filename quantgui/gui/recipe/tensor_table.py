@@ -46,7 +46,7 @@ COLUMNS = (
     Column(
         "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 84, number=True
     ),
-    Column("Why it is kept", lambda p: p.reason, lambda p: p.reason),
+    Column("Why it is kept", lambda p: p.reason_in_brief, lambda p: p.reason),
 )
 
 _Index = QModelIndex | QPersistentModelIndex

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,23 @@ ROW_HEIGHT = 30
 
 
 class SearchTable(QWidget):
-    """`set_rows` fills it. `selected` follows the current row, `chosen` a double click or Enter."""
+    """`selected` follows the current row, `chosen` a double click or Enter. Rows that `is_quiet` are greyed."""
 
     selected = Signal(object)
     chosen = Signal(object)
 
-    def __init__(self, columns: Sequence[Column], name: str, *, filter_hint: str = "Filter", noun: str = "row") -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        name: str,
+        *,
+        filter_hint: str = "Filter",
+        noun: str = "row",
+        is_quiet: Callable[[Any], bool] | None = None,
+    ) -> None:
         super().__init__()
         self._noun = noun
-        self.model = RowModel(columns)
+        self.model = RowModel(columns, is_quiet)
         self._proxy = FilterProxy(self.model)
         self.filter = QLineEdit()
         self.filter.setPlaceholderText(filter_hint)
