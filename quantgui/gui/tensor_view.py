@@ -12,7 +12,7 @@ from quantgui.gui.tensor_table import COLUMNS, Column, TensorTable
 
 ROW_HEIGHT = 26
 _WIDEST = {
-    "Tensor": "layer 888 · attn.qkv_norm",
+    "Tensor": "layer 88 · post-attn norm",
     "Shape": "88888 × 88888",
     "Scheme": "FP8-TENSOR",
     "Bits": "16.00 ",
@@ -65,6 +65,11 @@ class TensorView(QTableView):
         self._is_showing_all = is_wanted
         self._choose_columns()
 
+    def leave_out(self, titles: Container[str]) -> None:
+        """Hide these columns in any case: they have nothing to say about what is shown."""
+        self._hidden = titles
+        self._choose_columns()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """As many columns as there is room for."""
         super().resizeEvent(event)
@@ -90,10 +95,9 @@ class TensorView(QTableView):
     def _choose_columns(self) -> None:
         room = self.viewport().width()
         for index, column in enumerate(COLUMNS):
-            if column.title in self._hidden:
-                continue
-            room -= _width(self, column)
-            self.setColumnHidden(index, room < 0 and not self._is_showing_all)
+            is_mute = column.title in self._hidden
+            room -= 0 if is_mute else _width(self, column)
+            self.setColumnHidden(index, is_mute or (room < 0 and not self._is_showing_all))
 
     def _arrange_columns(self) -> None:
         header = self.horizontalHeader()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from quantgui import units
@@ -14,6 +14,7 @@ from quantgui.gui.widgets.text import heading, muted
 from quantgui.types import TensorReport
 
 PLOT_HEIGHT = 226
+LEAST_WIDTH = 344
 
 
 class PlotColumn(QScrollArea):
@@ -41,6 +42,8 @@ class PlotColumn(QScrollArea):
                 self._add(plot)
         self._layout.addStretch(1)
         self.setWidgetResizable(True)
+        self.setMinimumWidth(LEAST_WIDTH)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidget(content)
 
@@ -58,7 +61,8 @@ class PlotColumn(QScrollArea):
     def _due(self) -> list[tuple[PlotPanel, Card, Subject]]:
         """All plots; while a run is at work one after the other, so that no redraw keeps the window waiting."""
         run, selected = self._source.run, self._source.selected_tensor
-        if run is None or run.outcome is not None or selected != self._selected:
+        is_filling = run is not None and run.outcome is None and (run.fraction is None or run.fraction < 1)
+        if not is_filling or selected != self._selected:
             self._selected = selected
             return self._panels
         self._turn = (self._turn + 1) % len(self._panels)

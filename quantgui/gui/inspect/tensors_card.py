@@ -20,6 +20,8 @@ from quantgui.types import Role, UserError
 SORT_KEY = "inspect.sort"
 COLUMNS_KEY = "inspect.columns"
 BY_FLOW = "0 ascending"
+OF_A_CHANGE = frozenset(("Scheme", "SQNR", "Max error", "After", "Cosine", "MSE", "Clipped", "To zero"))
+"""Columns that have nothing to say about a model that was only measured."""
 ROLES = {
     Role.ATTENTION: "Attention",
     Role.MLP: "MLP",
@@ -46,7 +48,7 @@ class TensorsCard(Card):
         self.model = TensorTable(self)
         self.view = TensorView(self.model, remember=lambda order: state.remember(SORT_KEY, order))
         self._search = QLineEdit()
-        self._search.setPlaceholderText("Filter by name or scheme")
+        self._search.setPlaceholderText("Filter tensors")
         self._search.setAccessibleName("Filter tensors")
         self._search.setClearButtonEnabled(True)
         self._search.setMinimumWidth(90)
@@ -68,10 +70,11 @@ class TensorsCard(Card):
         self.view.sort_by(state.remembered(SORT_KEY) or BY_FLOW)
         self.view.show_all_columns(state.remembered(COLUMNS_KEY) == "all")
 
-    def show_reports(self, reports: ReportLog, selected: str | None) -> None:
-        """Follow these reports and mark the selected tensor."""
+    def show_reports(self, reports: ReportLog, selected: str | None, *, is_changed: bool = True) -> None:
+        """Follow these reports and mark the selected tensor; `is_changed` says whether there is a before and after."""
         self._reports = reports
         self.model.show(reports)
+        self.view.leave_out(() if is_changed else OF_A_CHANGE)
         self.view.select(selected)
         self._count()
 

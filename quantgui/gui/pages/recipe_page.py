@@ -41,7 +41,7 @@ from quantgui.schemes.presets import PRESETS, Preset
 from quantgui.schemes.recipe import Rule, SchemeSpec
 from quantgui.types import UserError
 
-LEFT_WIDTH = 340
+LEFT_WIDTH = 324
 FILE_FILTER = "QuantGUI recipe (*.json)"
 
 
@@ -139,7 +139,7 @@ class RecipePage(QWidget):
     def _tensors_card(self) -> Card:
         self._tensors = Card("Tensors")
         search = QLineEdit()
-        search.setPlaceholderText("Filter by name or precision")
+        search.setPlaceholderText("Filter tensors")
         search.setAccessibleName("Filter tensors")
         search.setClearButtonEnabled(True)
         search.setMinimumWidth(90)

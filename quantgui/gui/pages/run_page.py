@@ -104,7 +104,6 @@ class RunPage(QWidget):
         state.checkpoint_changed.connect(self._throttle.request)
         state.recipe_changed.connect(self.set_up_again)
         self._prepare.changed.connect(self._throttle.request)
-        self._result.again.connect(self.set_up_again)
         self._library.opened.connect(self._open)
 
     def _open(self, folder: str) -> None:

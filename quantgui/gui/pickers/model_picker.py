@@ -19,20 +19,20 @@ COLUMNS = (
     Column("Where", lambda row: row.where if row.is_supported else "Not estimated yet"),
     Column(
         "Parameters",
-        lambda row: formatting.parameters(row.parameters) if row.parameters else "",
+        lambda row: formatting.parameters(row.parameters) if row.parameters else "–",
         sort=lambda row: row.parameters,
         right=True,
     ),
     Column(
         "Context",
-        lambda row: formatting.tokens(row.context) if row.context else "",
+        lambda row: formatting.tokens(row.context) if row.context else "–",
         sort=lambda row: row.context,
         right=True,
         word="Context length",
     ),
     Column(
         "Files",
-        lambda row: formatting.file_size(row.nbytes) if row.nbytes else "",
+        lambda row: formatting.file_size(row.nbytes) if row.nbytes else "–",
         sort=lambda row: row.nbytes,
         right=True,
         word="Checkpoint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,9 @@ class PlannedTensor:
     @property
     def reason_in_brief(self) -> str:
         """The reason for a narrow column: "Norms" instead of "Norms are kept: a few numbers that scale everything."."""
-        head, _, _ = self.reason.partition(" are kept: " if " are kept: " in self.reason else " is kept: ")
+        if self.reason.startswith("Group size"):
+            return "Group does not fit"
+        head = re.split(r" (?:are|is) kept: ", self.reason)[0]
         return head.replace("A rule keeps it: ", "Rule ").removeprefix("The ").rstrip(".")
 
     @property

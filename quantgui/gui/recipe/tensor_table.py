@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QIcon, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from quantgui import units
@@ -19,6 +19,7 @@ from quantgui.report.findings import describe_scheme
 SORT_ROLE = Qt.ItemDataRole.UserRole
 SEARCH_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 28
+ROOM_FOR_SHAPE, ROOM_FOR_BITS = 640, 540
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ def _scheme(planned: PlannedTensor) -> str:
 
 
 COLUMNS = (
-    Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 172),
+    Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 168),
     Column(
-        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 104, number=True
+        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 100, number=True
     ),
     Column("Precision", _scheme, _scheme, 78),
     Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 94, number=True),
@@ -156,6 +157,13 @@ class TensorTable(QTableView):
             if column.width:
                 self.setColumnWidth(index, column.width)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """What becomes of a tensor comes before its shape and bits, where there is no room for all."""
+        super().resizeEvent(event)
+        room = event.size().width()
+        self.setColumnHidden(1, room < ROOM_FOR_SHAPE)
+        self.setColumnHidden(3, room < ROOM_FOR_BITS)
 
     def selected_names(self) -> list[str]:
         """Full names of the selected tensors, in the order of the rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QUrl, Signal
+from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -33,8 +33,6 @@ _ICONS = {
 class ResultPanel(QWidget):
     """Shows the outcome of a RunState; built anew for each outcome."""
 
-    again = Signal()  # set up another run
-
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
@@ -59,7 +57,6 @@ class ResultPanel(QWidget):
                 self._show_failure(failed)
             case Cancelled():
                 self._layout.addWidget(muted("Nothing of the output is left."))
-                self._layout.addWidget(_row(button("Set up a run", self.again.emit)))
         self._layout.addStretch(1)
 
     def _show_result(self, result: QuantizeResult, reports: Sequence[TensorReport]) -> None:
@@ -103,7 +100,6 @@ class ResultPanel(QWidget):
         error = UserError(failed.message, hint=failed.hint, details=failed.details)
         self._layout.addWidget(ErrorPanel(error))
         self._layout.addWidget(muted("Nothing of the output is left."))
-        self._layout.addWidget(_row(button("Set up a run", self.again.emit)))
 
     def _inspect(self, name: str) -> None:
         self._state.select_tensor(name)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtCore import QByteArray, QEvent, QModelIndex, QObject, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -25,6 +25,7 @@ from quantgui.gui.widgets.row_model import ROW_ROLE, Column, FilterProxy, RowMod
 from quantgui.gui.widgets.text import small
 
 ROW_HEIGHT = 30
+_KEYS_FOR_TABLE = (Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
 class SearchTable(QWidget):
@@ -51,6 +52,8 @@ class SearchTable(QWidget):
         self.filter.setAccessibleName(f"{filter_hint}: {name}")
         self.filter.setClearButtonEnabled(True)
         self.filter.textChanged.connect(self._filter)
+        self.filter.returnPressed.connect(self._choose_hit)
+        self.filter.installEventFilter(self)
         self._count = small(wrap=False)
         self.view = self._make_view(name)
         self.bar = QHBoxLayout()
@@ -107,6 +110,23 @@ class SearchTable(QWidget):
     def csv(self) -> str:
         """What is shown, as comma-separated text."""
         return self.model.csv(self.visible_rows())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Arrows typed into the filter move in the table."""
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress and event.key() in _KEYS_FOR_TABLE:
+            self._step(0 if not self.view.currentIndex().isValid() else 1 if event.key() == Qt.Key.Key_Down else -1)
+            return True
+        return super().eventFilter(watched, event)
+
+    def _step(self, rows: int) -> None:
+        row = max(0, min(self._proxy.rowCount() - 1, max(0, self.view.currentIndex().row()) + rows))
+        self.view.setCurrentIndex(self._proxy.index(row, 0))
+
+    def _choose_hit(self) -> None:
+        """Enter in the filter takes the current row, or the first one that is left."""
+        self._step(0)
+        if self.current() is not None:
+            self.chosen.emit(self.current())
 
     def _make_view(self, name: str) -> QTableView:
         view = QTableView()
