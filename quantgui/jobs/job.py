@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,9 +30,19 @@ class QuantizeJob:
     id: str = field(default_factory=new_job_id)
 
     @property
+    def target(self) -> str:
+        """The output folder itself: absolute, links followed, without a slash at its end."""
+        return os.path.realpath(self.output)
+
+    @property
     def partial_output(self) -> str:
-        """Where the output is written until it is complete."""
-        return f"{self.output}.partial-{self.id}"
+        """Where the output is written until it is complete, beside its final place."""
+        return f"{self.target}.partial-{self.id}"
+
+    @property
+    def replaced_output(self) -> str:
+        """Where an earlier run waits for the moment in which the new one takes its name."""
+        return f"{self.target}.replaced-{self.id}"
 
 
 @dataclass(frozen=True)
