@@ -14,7 +14,7 @@ ROW_HEIGHT = 26
 _WIDEST = {
     "Tensor": "layer 88 · post-attn norm",
     "Shape": "88888 × 88888",
-    "Scheme": "FP8-TENSOR",
+    "Scheme": "Q5_K_M ",
     "Bits": "16.00 ",
     "Before": "888 MB ",
     "After": "888 MB ",

@@ -43,6 +43,7 @@ class PlotColumn(QScrollArea):
         self._layout.addStretch(1)
         self.setWidgetResizable(True)
         self.setMinimumWidth(LEAST_WIDTH)
+        self.setAccessibleName("Plots of the tensor")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidget(content)

@@ -105,7 +105,7 @@ class TensorsCard(Card):
         self.view.show_all_columns(is_wanted)
 
     def _ask_and_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the table", "tensors.csv", "*.csv")
+        name, _ = QFileDialog.getSaveFileName(self, "Save the table", str(Path.home() / "tensors.csv"), "*.csv")
         if name:
             try:
                 self.save(Path(name))

@@ -41,7 +41,7 @@ from quantgui.schemes.presets import PRESETS, Preset
 from quantgui.schemes.recipe import Rule, SchemeSpec
 from quantgui.types import UserError
 
-LEFT_WIDTH = 324
+LEFT_WIDTH = 332
 FILE_FILTER = "QuantGUI recipe (*.json)"
 
 
@@ -284,7 +284,7 @@ class RecipePage(QWidget):
 
     def _save(self) -> None:
         name = self._state.recipe.name or self._state.recipe.base.id
-        path, _ = QFileDialog.getSaveFileName(self, "Save this recipe", f"{name}.json", FILE_FILTER)
+        path, _ = QFileDialog.getSaveFileName(self, "Save this recipe", str(Path.home() / f"{name}.json"), FILE_FILTER)
         if path:
             self.save_file(Path(path))
 
@@ -298,7 +298,7 @@ class RecipePage(QWidget):
 
 def _subtitle(plan: RecipePlan) -> str:
     if not plan.problems:
-        return "Predicted from the formats' own layouts, scales included; the files will have just this size."
+        return "All tensors with their scales, just as the files will hold them; a file adds its header of some kB."
     stay = "tensor stays as it is" if plan.problems == 1 else "tensors stay as they are"
     return f"{plan.problems} {stay}, marked in the table. {plan.commonest_problem}"
 
@@ -310,6 +310,7 @@ def _scrolling(content: QWidget, width: int) -> QScrollArea:
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setMinimumWidth(width)
+    area.setAccessibleName("Precision and its settings")
     area.setWidget(content)
     return area
 

@@ -162,7 +162,7 @@ class PlotPanel(QWidget):
         return menu
 
     def _ask_and_save(self, suffix: str) -> None:
-        suggestion = f"{self.title.lower().replace(' ', '-')}.{suffix}"
+        suggestion = str(Path.home() / f"{self.title.lower().replace(' ', '-')}.{suffix}")
         name, _ = QFileDialog.getSaveFileName(self, f"Save “{self.title}”", suggestion, f"*.{suffix}")
         if name:
             try:

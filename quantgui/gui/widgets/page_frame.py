@@ -64,4 +64,5 @@ class PageFrame(QWidget):
         inner.setLayout(self.body)
         self.body.setContentsMargins(0, 0, 8, 0)
         area.setWidget(inner)
+        area.setAccessibleName(self._title.text())
         return area

@@ -182,6 +182,8 @@ class SearchTable(QWidget):
         QGuiApplication.clipboard().setText(self.model.csv(rows))
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save as CSV", f"{self._noun}s.csv", "CSV (*.csv)")
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save as CSV", str(Path.home() / f"{self._noun}s.csv"), "CSV (*.csv)"
+        )
         if path:
             Path(path).write_text(self.csv(), encoding="utf-8")
