@@ -15,7 +15,7 @@ from quantgui.pipeline import run
 from quantgui.pipeline.reload import dequantized_weights
 from quantgui.quant.assignment import assign
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
-from quantgui.types import TensorReport
+from quantgui.types import TensorReport, UserError
 
 NAME = "model.layers.0.mlp.up_proj.weight"
 
@@ -121,3 +121,15 @@ def test_a_rule_that_keeps_a_broken_tensor_writes_it_bit_by_bit(folder, tmp_path
     quantize(folder({NAME: broken}), tmp_path / "out", recipe)
     written = load_file(tmp_path / "out" / "model.safetensors")[NAME]
     assert torch.equal(written.view(torch.int32), broken.view(torch.int32))
+
+
+def test_types_that_torch_cannot_read_are_told_before_the_start(make_llama, tmp_path):
+    source = make_llama()
+    path = source / "model.safetensors"
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = raw[8 : 8 + length].replace(b'"shape":[96,64],"dtype":"F32"', b'"dtype":"C64","shape":[96,32]')
+    header = header.replace(b'"dtype":"F32","shape":[96,64]', b'"dtype":"C64","shape":[96,32]')
+    path.write_bytes(raw[:8] + header + raw[8 + length :])
+    with pytest.raises(UserError, match="type C64, which cannot be read"):
+        quantize(source, tmp_path / "out", Recipe(SchemeSpec("INT4", {"group_size": 32})))
