@@ -184,7 +184,10 @@ class AppState(QObject):
         self._background.run(this_machine, self._probed)
         self.open_model(self._session.model or "demo")
         limit = int(self._settings.cache_limit_gb * GB)
-        self._background.run(partial(prune, self.cache_folder, limit), lambda done: log.info("cache: %s", done))
+        self._background.run(
+            partial(prune, self.cache_folder, limit),
+            lambda done: log.info("bytes freed in the cache: %s", done.exception() or done.result()),
+        )
 
     def refresh_machine(self) -> None:
         """Look at this machine again: free memory changes."""

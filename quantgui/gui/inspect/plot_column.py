@@ -11,6 +11,7 @@ from quantgui.gui.plots.base import PlotPanel
 from quantgui.gui.plots.tensor_plot import shown_report
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.text import heading, muted
+from quantgui.jobs.job import Job
 from quantgui.types import TensorReport
 
 PLOT_HEIGHT = 226
@@ -29,6 +30,7 @@ class PlotColumn(QScrollArea):
         self._facts = muted()
         self._panels: list[tuple[PlotPanel, Card, Subject]] = []
         self._selected: str | None = None
+        self._job: Job | None = None
         self._turn = 0
         content = QWidget()
         content.setProperty("role", "plain")
@@ -63,8 +65,9 @@ class PlotColumn(QScrollArea):
         """All plots; while a run is at work one after the other, so that no redraw keeps the window waiting."""
         run, selected = self._source.run, self._source.selected_tensor
         is_filling = run is not None and run.outcome is None and (run.fraction is None or run.fraction < 1)
-        if not is_filling or selected != self._selected:
-            self._selected = selected
+        job = run.job if run is not None else None
+        if not is_filling or selected != self._selected or job is not self._job:
+            self._selected, self._job = selected, job
             return self._panels
         self._turn = (self._turn + 1) % len(self._panels)
         return [self._panels[self._turn]]
