@@ -16,6 +16,9 @@ from pathlib import Path
 
 SPLITS = ("train", "validation", "calibration", "evaluation")
 SHIPPED_CHARACTERS = {"training": 600_000, "calibration": 220_000, "evaluation": 300_000}
+MOST_CHARACTERS_OF_A_DOCUMENT = 24_000
+LONG_LINE = 40
+MOST_SHARED_LINES = 0.03
 EXCLUDED_FOLDERS = {"site-packages", "__pycache__", "idlelib", "lib2to3", "cjkencodings"}
 
 
@@ -38,8 +41,13 @@ class Document:
 
     @property
     def is_shippable(self) -> bool:
-        """Whether the text may be shipped on its own: no third party's copyright line, no tests."""
-        return "copyright" not in self.text.lower() and "/test" not in f"/{self.name}"
+        """Whether the text may be shipped on its own: no third party's copyright line, no table of characters."""
+        return "copyright" not in self.text.lower() and not self.name.startswith("encodings/")
+
+    @property
+    def long_lines(self) -> set[str]:
+        """Lines that two documents share only where one copies the other."""
+        return {stripped for line in self.text.splitlines() if len(stripped := line.strip()) > LONG_LINE}
 
 
 def documentation_topics() -> list[Document]:
@@ -74,19 +82,23 @@ def documents_by_split() -> dict[str, list[Document]]:
     return dealt
 
 
-def shipped_text(documents: list[Document], limit: int) -> str:
-    """A mix of about half documentation and half source, at most `limit` characters, in a fixed shuffled order."""
+def shipped_text(documents: list[Document], limit: int, seen: list[Document]) -> str:
+    """Excerpts of many documents, at most `limit` characters, in a fixed shuffled order.
+
+    A document of which more than a few lines stand in one of `seen` as well (topics quote each other) is left out.
+    """
+    seen_lines: set[str] = set().union(*(d.long_lines for d in seen))
     eligible = sorted(
         (d for d in documents if d.is_shippable), key=lambda d: hashlib.sha256(d.text.encode()).hexdigest()
     )
-    topics = [d for d in eligible if d.name.startswith("topics/")]
-    sources = [d for d in eligible if not d.name.startswith("topics/")]
     chosen: list[str] = []
     total = 0
-    for pool, share in ((topics, limit // 2), (sources, limit)):
-        for document in pool:
-            if total + len(document.text) <= share:
-                chosen.append(document.text)
-                total += len(document.text)
-    chosen.sort(key=lambda text: hashlib.sha256(text.encode()).hexdigest())
-    return "\n\n".join(text.strip("\n") for text in chosen) + "\n"
+    for document in eligible:
+        lines = document.long_lines
+        if len(lines & seen_lines) > MOST_SHARED_LINES * len(lines):
+            continue
+        excerpt = document.text[:MOST_CHARACTERS_OF_A_DOCUMENT].rpartition("\n")[0]
+        if total + len(excerpt) <= limit:
+            chosen.append(excerpt.strip("\n"))
+            total += len(excerpt)
+    return "\n\n".join(chosen) + "\n"

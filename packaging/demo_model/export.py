@@ -100,7 +100,10 @@ def write_texts(tokenizer: Tokenizer) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(sysconfig.get_paths()["stdlib"]) / "LICENSE.txt", folder / "LICENSE-PSF.txt")
     splits = documents_by_split()
-    texts = {name: shipped_text(splits[split], SHIPPED_CHARACTERS[name]) for name, split in SPLIT_OF_TEXT.items()}
+    texts = {}
+    for name, split in SPLIT_OF_TEXT.items():
+        seen = [] if split == "train" else splits["train"]
+        texts[name] = shipped_text(splits[split], SHIPPED_CHARACTERS[name], seen)
     lines = ["Excerpts of the Python standard library and its documentation (PSF licence, see LICENSE-PSF.txt).", ""]
     for name, text in texts.items():
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,27 +17,35 @@ MIN_ROW_MULTIPLE = 32
 """Row blocks are multiples of this, so that codes packed along the rows into 32-bit words start at whole words."""
 
 
+_TORCH_NAMES: Mapping[str, str] = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+READABLE_DTYPES = frozenset(_TORCH_NAMES)
+"""Safetensors dtypes whose tensors can be read."""
+
+
 def torch_dtype(name: str) -> torch.dtype:
     """The torch dtype of a safetensors dtype name. Raises UserError for one that torch cannot hold."""
     import torch
 
-    names = {
-        "F64": torch.float64,
-        "F32": torch.float32,
-        "F16": torch.float16,
-        "BF16": torch.bfloat16,
-        "F8_E4M3": torch.float8_e4m3fn,
-        "F8_E5M2": torch.float8_e5m2,
-        "I64": torch.int64,
-        "I32": torch.int32,
-        "I16": torch.int16,
-        "I8": torch.int8,
-        "U8": torch.uint8,
-        "BOOL": torch.bool,
-    }
-    if name not in names:
+    if name not in _TORCH_NAMES:
         raise UserError(f"Tensors of type {name} cannot be read yet.")
-    return names[name]
+    return getattr(torch, _TORCH_NAMES[name])
 
 
 class TensorData:

@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit code."""
     job = InspectJob(absolute(options.model), absolute(options.against) if options.against else None, options.tensor)
-    if not options.json:
-        print(COLUMNS)
+    heading = [COLUMNS]  # printed with the first row: a model that cannot be read has no table
 
     def show(event: Event) -> None:
         if isinstance(event, TensorDone) and not options.json:
             if sys.stderr.isatty():
                 sys.stderr.write("\r\x1b[K")
-            print(_line(event.report), flush=True)
+            print("\n".join([*heading, _line(event.report)]), flush=True)
+            heading.clear()
 
     return 0 if run_job(job, as_json=options.json, on_event=show) else 1
 

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from quantgui import __version__
 from quantgui.cli import evaluate, fit, inspect, quantize
+from quantgui.cli.run_job import print_error
+from quantgui.jobs.codec import encode_event
+from quantgui.jobs.events import Failed
 from quantgui.types import UserError
 
 VERBS = {"fit": fit, "quantize": quantize, "inspect": inspect, "evaluate": evaluate}
+EVENT_VERBS = ("quantize", "inspect")
+"""Verbs whose --json is a stream of events, which ends with a terminal one even if the job could not start."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Another program asked us to end: the same clean way out as Ctrl+C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,18 +43,40 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command; returns the exit code (130 after Ctrl+C)."""
+    """Runs one command; returns the exit code (130 after Ctrl+C, 143 after SIGTERM)."""
     options = build_parser().parse_args(arguments)
     try:
-        return VERBS[options.verb].run(options)
+        with _stoppable():
+            return VERBS[options.verb].run(options)
     except UserError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"       {error.hint}", file=sys.stderr)
+        if options.json and options.verb in EVENT_VERBS:
+            print(encode_event(Failed(error.message, error.hint, error.details)).decode(), flush=True)
+        print_error(error.message, error.hint)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped", file=sys.stderr)
-        return 130
+        return getattr(stop, "exit_code", 130)
     except BrokenPipeError:  # the reader of a pipe (“| head”) has gone
         sys.stderr.close()
         return 1
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """A closed terminal or `kill` must not leave half an output: within, these signals raise Stopped.
+
+    One that is ignored stays so (`nohup`).
+    """
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)

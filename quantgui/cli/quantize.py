@@ -6,15 +6,17 @@ import argparse
 import json
 from pathlib import Path
 
+from quantgui import units
 from quantgui.cli.run_job import run_job
 from quantgui.jobs.codec import from_json
 from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import RECORD_NAME
 from quantgui.quant.method import SchemeRow
 from quantgui.quant.registry import build, row, rows
 from quantgui.schemes.parameters import Parameter, ParameterValue
 from quantgui.schemes.recipe import KEEP, Recipe, Rule, SchemeSpec
-from quantgui.types import GB, UserError
+from quantgui.types import UserError
 
 HELP = "quantize a model into a folder that transformers loads"
 MAX_RECIPE_BYTES = 4 * 2**20
@@ -51,9 +53,12 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not options.out:
         raise UserError("Where should the result go?", hint="Add --out DIR.")
+    output = Path(options.out).expanduser().resolve()
+    if (output / RECORD_NAME).is_file() and not options.overwrite:
+        raise UserError(f"{output} holds an earlier run.", hint="Add --overwrite to replace it, or choose another DIR.")
     job = QuantizeJob(
         source=absolute(options.model),
-        output=str(Path(options.out).expanduser().resolve()),
+        output=str(output),
         recipe=recipe_of(options),
         device=options.device,
         threads=options.threads,
@@ -71,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe of --recipe, or of --scheme with its settings and rules. Raises UserError."""
     if options.recipe:
+        if options.scheme or options.rule or _given(options):
+            raise UserError("A recipe file holds the scheme, its settings and the rules.", hint="Give --recipe alone.")
         return _read_recipe(options.recipe)
     if not options.scheme:
         raise UserError("Which scheme?", hint=f"Add --scheme ID: {', '.join(r.id for r in rows())}.")
@@ -140,8 +147,8 @@ def absolute(model: str) -> str:
 def _summary(result: QuantizeResult) -> str:
     lines = [
         f"{result.output}",
-        f"  {result.file_bytes / GB:.4g} GB instead of {result.bytes_before / GB:.4g} GB, "
-        f"{result.bits_per_weight:.2f} bits per weight, in {result.seconds:.1f} s",
+        f"  {units.file_size(result.file_bytes)} instead of {units.file_size(result.bytes_before)}, "
+        f"{units.bits_per_weight(result.bits_per_weight)}, in {units.duration(result.seconds)}",
         f"  {result.verification.summary}",
     ]
     return "\n".join(lines)

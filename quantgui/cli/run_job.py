@@ -7,14 +7,17 @@ from collections.abc import Callable
 
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.codec import encode_event
-from quantgui.jobs.events import Event, Failed, Finished, Log, MemorySample, Progress, Stage, Started
+from quantgui.jobs.events import Cancelled, Event, Failed, Finished, Log, MemorySample, Progress, Stage, Started
 from quantgui.jobs.job import Job
 
 BAR_WIDTH = 30
 
 
 def run_job(job: Job, *, as_json: bool, on_event: Callable[[Event], None] | None = None) -> Finished | None:
-    """The Finished event, None where the job failed (the reason has been printed). Ctrl+C cancels and re-raises."""
+    """The Finished event, None where the job failed (the reason has been printed). Ctrl+C cancels and re-raises.
+
+    With `as_json` the last line of stdout is the terminal event.
+    """
     child = ChildProcess(job)
     bar = ProgressBar(enabled=not as_json and sys.stderr.isatty())
     outcome: Event | None = None
@@ -28,16 +31,23 @@ def run_job(job: Job, *, as_json: bool, on_event: Callable[[Event], None] | None
                 on_event(event)
     except KeyboardInterrupt:
         child.cancel()
+        if as_json:
+            print(encode_event(Cancelled()).decode(), flush=True)
         raise
     finally:
         bar.clear()
     if isinstance(outcome, Finished):
         return outcome
-    if isinstance(outcome, Failed) and not as_json:
-        print(f"error: {outcome.message}", file=sys.stderr)
-        if outcome.hint:
-            print(f"       {outcome.hint}", file=sys.stderr)
+    if isinstance(outcome, Failed):
+        print_error(outcome.message, outcome.hint)
     return None
+
+
+def print_error(message: str, hint: str) -> None:
+    """An error as people see it on stderr: what happened, and below it what to do."""
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"       {hint}", file=sys.stderr)
 
 
 class ProgressBar:

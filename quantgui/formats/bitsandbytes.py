@@ -22,6 +22,7 @@ from quantgui.types import ModelConfig, Role, TensorInfo
 if TYPE_CHECKING:
     import torch
 
+FUSED = "transformers fuses the experts into one 3-D parameter, which bitsandbytes cannot load"
 BLOCK = 64
 NESTED_BLOCK = 256
 OFFSET_WIDTH = 24
@@ -51,7 +52,7 @@ class FourBit:
 
     def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
         """Why `tensor` cannot be held, "" where it can."""
-        if reason := linear_objection(tensor, config, "bitsandbytes"):
+        if reason := linear_objection(tensor, config, "bitsandbytes", FUSED):
             return reason
         return "its number of input columns is odd" if tensor.shape[1] % 2 else ""
 
@@ -131,7 +132,7 @@ class EightBit:
 
     def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
         """Why `tensor` cannot be held, "" where it can."""
-        return linear_objection(tensor, config, "bitsandbytes")
+        return linear_objection(tensor, config, "bitsandbytes", FUSED)
 
     def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
         """Codes, row scales, and the marker of the row-major layout."""
@@ -189,9 +190,9 @@ def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
     }
 
 
-def mix_objection(schemes: Sequence[Scheme]) -> str:
+def mix_objection(assignments: Sequence[Assignment]) -> str:
     """bitsandbytes has one setting for a whole checkpoint."""
-    ids = sorted({scheme.id for scheme in schemes})
+    ids = sorted({a.scheme.id for a in assignments if a.scheme is not None and isinstance(a.scheme.storage, Layout)})
     return f"bitsandbytes holds one scheme per checkpoint, not {' and '.join(ids)}" if len(ids) > 1 else ""
 
 

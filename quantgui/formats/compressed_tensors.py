@@ -7,13 +7,14 @@ A weight is [rows, columns] = [outputs, inputs]; codes are signed and stored wit
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantgui.formats.bit_packing import pack_rows, unpack_rows
 from quantgui.formats.format import Format
-from quantgui.formats.linear_only import linear_objection
+from quantgui.formats.linear_only import ROUTED_EXPERT, linear_objection
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme, StoredPart
@@ -22,6 +23,12 @@ from quantgui.types import ModelConfig, Role, TensorInfo
 if TYPE_CHECKING:
     import torch
 
+DENSE_INIT_MODEL_TYPES = frozenset(
+    {"falcon", "falcon_mamba", "longt5", "mamba", "mamba2", "mt5", "pix2struct", "pop2piano", "recurrent_gemma"}
+    | {"switch_transformers", "t5", "udop", "umt5"}
+)
+"""Architectures whose initialization in transformers reads `weight` of a linear layer, which packed layers lack."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
@@ -29,13 +36,20 @@ class _Layout:
 
     def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
         """Why `tensor` cannot be held, "" where it can."""
-        if reason := linear_objection(tensor, config, "compressed-tensors"):
+        experts = (
+            "" if self.holds_experts(scheme) else "transformers joins experts from symmetric packed codes or FP8 only"
+        )
+        if reason := linear_objection(tensor, config, "compressed-tensors", experts):
             return reason
         try:
             scheme.scale_shape(tensor.shape)
         except ValueError as error:
             return str(error)
         return ""
+
+    def holds_experts(self, scheme: Scheme) -> bool:
+        """Whether transformers can join the experts of a mixture from this layout."""
+        return False
 
     def _scale(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> StoredPart:
         per_tensor = scheme.granularity is Granularity.TENSOR
@@ -59,6 +73,16 @@ class PackQuantized(_Layout):
 
     format: str = "compressed_tensors"
     library_name: str = "pack-quantized"
+
+    def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
+        """Besides what no layout holds: families that transformers cannot load packed."""
+        if config is not None and config.model_type in DENSE_INIT_MODEL_TYPES:
+            return f"transformers cannot load packed weights of {config.model_type}; FP8 and INT8 without groups work"
+        return _Layout.objection(self, scheme, tensor, config)
+
+    def holds_experts(self, scheme: Scheme) -> bool:
+        """Symmetric codes only: the library's joining knows no zero-points."""
+        return scheme.symmetric
 
     def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
         """Packed codes, scales, the true shape, and packed zero-points where asymmetric."""
@@ -158,6 +182,10 @@ class FloatQuantized(_Layout):
     format: str = "compressed_tensors"
     library_name: str = "float-quantized"
 
+    def holds_experts(self, scheme: Scheme) -> bool:
+        """Always."""
+        return True
+
     def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
         """FP8 weights and scales."""
         return (StoredPart("weight", "F8_E4M3", shape), self._scale(scheme, shape, dtype))
@@ -184,17 +212,20 @@ def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
     """
     by_scheme: dict[Scheme, list[str]] = {}
     ignore = []
-    for assignment in assignments:
+    # transformers unpacks experts by the first group that names some: theirs goes before a shared expert's.
+    for assignment in sorted(assignments, key=lambda a: not ROUTED_EXPERT.search(a.tensor.name)):
         module = assignment.tensor.name.rpartition(".")[0]
-        if assignment.scheme is not None and isinstance(assignment.scheme.storage, Layout):
+        if is_packed(assignment):
+            assert assignment.scheme is not None
             by_scheme.setdefault(assignment.scheme, []).append(module)
         elif len(assignment.tensor.shape) == 2 and assignment.tensor.role is not Role.EMBEDDING:
             ignore.append(module)
-    if not any(a.tensor.role is Role.HEAD for a in assignments):
-        ignore.append("lm_head")  # a tied head is a Linear module without a tensor of its own
+    if not any(a.tensor.role is Role.HEAD and is_packed(a) for a in assignments):
+        # A tied head is a Linear module without a tensor; GPT-NeoX's `embed_out` is `lm_head` to transformers.
+        ignore += [] if "lm_head" in ignore else ["lm_head"]
     groups = {}
     for index, (scheme, modules) in enumerate(by_scheme.items()):
-        targets = ["Linear"] if len(by_scheme) == 1 else [_exact_targets(module) for module in modules]
+        targets = ["Linear"] if len(by_scheme) == 1 else [_exact_target(module) for module in modules]
         groups[f"group_{index}"] = config_group(scheme, targets)
     formats = {group["format"] for group in groups.values()}
     return {
@@ -208,8 +239,29 @@ def quantization_config(assignments: Sequence[Assignment]) -> dict[str, Any]:
     }
 
 
-def _exact_targets(module: str) -> str:
-    return "re:^" + module.replace(".", r"\.") + "$"
+def is_packed(assignment: Assignment) -> bool:
+    """Whether the tensor is written in one of this format's layouts."""
+    return assignment.scheme is not None and isinstance(assignment.scheme.storage, Layout)
+
+
+def mix_objection(assignments: Sequence[Assignment]) -> str:
+    """Why transformers could not join the experts of a mixture that is written like this, "" where it can.
+
+    It unpacks all experts by one scheme; left as they are, they load only beside FP8.
+    """
+    schemes = {a.scheme if is_packed(a) else None for a in assignments if ROUTED_EXPERT.search(a.tensor.name)}
+    packed = [a.scheme.storage for a in assignments if a.scheme is not None and is_packed(a)]
+    if not schemes or not packed or (len(schemes) == 1 and None not in schemes):
+        return ""
+    if schemes == {None} and all(isinstance(storage, FloatQuantized) for storage in packed):
+        return ""
+    return "transformers joins the experts of a layer while it loads them, and can do so only if all have one scheme"
+
+
+def _exact_target(module: str) -> str:
+    """Matches one module, also where a model without head drops the first part of its name (`bert.`, `model.`)."""
+    first, _, rest = module.partition(".")
+    return f"re:^({re.escape(first)}\\.)?{re.escape(rest)}$" if rest else f"re:^{re.escape(module)}$"
 
 
 def config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
@@ -230,11 +282,6 @@ def config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
         "input_activations": None,
         "output_activations": None,
     }
-
-
-def mix_objection(schemes: Sequence[Scheme]) -> str:
-    """Config groups hold any mix."""
-    return ""
 
 
 def dense_model(load: Callable[..., Any]) -> Any:

@@ -21,8 +21,8 @@ class Format:
     library: str  # distribution that transformers needs to load it, "" where transformers alone does
     quantization_config: Callable[[Sequence[Assignment]], dict[str, Any]]
     """The `quantization_config` of config.json."""
-    mix_objection: Callable[[Sequence[Scheme]], str]
-    """Why these schemes of the format cannot share a checkpoint, "" where they can."""
+    mix_objection: Callable[[Sequence[Assignment]], str]
+    """Why these assignments, of this format and casts alone, cannot share a checkpoint, "" where they can."""
     dense_model: Callable[[Callable[..., Any]], Any]
     """The reloaded model with dense weights; the argument loads it with the options it is given."""
     dense_layer: Callable[[Scheme, Mapping[str, torch.Tensor]], torch.Tensor]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from quantgui import formats
 from quantgui.formats.format import Format
 from quantgui.schemes.assignment import Assignment
-from quantgui.schemes.scheme import Scheme
 
 
 @cache
@@ -27,14 +26,14 @@ def formats_of(assignments: Iterable[Assignment]) -> list[Format]:
     return [format_ for id_, format_ in all_formats().items() if id_ in used]
 
 
-def mix_objection(assignments: Iterable[Assignment]) -> str:
+def mix_objection(assignments: Sequence[Assignment]) -> str:
     """Why the schemes in use cannot share one checkpoint, "" where they can."""
-    schemes: dict[Scheme, None] = dict.fromkeys(a.scheme for a in assignments if a.scheme is not None)
-    by_format: dict[str, list[Scheme]] = {}
-    for scheme in schemes:
-        if scheme.storage.format in all_formats():
-            by_format.setdefault(scheme.storage.format, []).append(scheme)
-    if len(by_format) > 1:
-        names = " and ".join(sorted(f"{some[0].id} ({id_})" for id_, some in by_format.items()))
-        return f"one checkpoint cannot hold two formats: {names}"
-    return next((all_formats()[id_].mix_objection(some) for id_, some in by_format.items()), "")
+    used = formats_of(assignments)
+    if len(used) > 1:
+        names = {
+            f.id: next(a.scheme.id for a in assignments if a.scheme and a.scheme.storage.format == f.id) for f in used
+        }
+        return (
+            f"one checkpoint cannot hold two formats: {' and '.join(f'{name} ({id_})' for id_, name in names.items())}"
+        )
+    return used[0].mix_objection(assignments) if used else ""

@@ -13,7 +13,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from quantgui.fit.estimate import estimate_all
-from quantgui.fit.settings import FitSettings
+from quantgui.fit.settings import FitSettings, default_context
 from quantgui.gui import formatting
 from quantgui.gui.background import Background
 from quantgui.gui.cache_folder import OWN_FOLDER, prune
@@ -184,7 +184,10 @@ class AppState(QObject):
         self._background.run(this_machine, self._probed)
         self.open_model(self._session.model or "demo")
         limit = int(self._settings.cache_limit_gb * GB)
-        self._background.run(partial(prune, self.cache_folder, limit), lambda done: log.info("cache: %s", done))
+        self._background.run(
+            partial(prune, self.cache_folder, limit),
+            lambda done: log.info("bytes freed in the cache: %s", done.exception() or done.result()),
+        )
 
     def refresh_machine(self) -> None:
         """Look at this machine again: free memory changes."""
@@ -209,11 +212,13 @@ class AppState(QObject):
         self._estimate()
 
     def change_fit(self, **fields: Any) -> None:
-        """Replace fields of `fit_settings` (context=…, batch=…) and estimate again."""
+        """Replace fields of `fit_settings` and estimate again. A context set here stays with the open model."""
         changed = replace(self._fit, **fields)
         if changed != self._fit:
             self._fit = changed
             self._remember(fit=changed)
+            if "context" in fields and self._checkpoint is not None:
+                self._remember(contexts={**self._session.contexts, self._session.model: changed.context})
             self._estimate()
 
     # --- commands: recipe ---------------------------------------------------------------------------------------
@@ -263,6 +268,9 @@ class AppState(QObject):
         """Read the statistics of every tensor of the open model, against another checkpoint where one is given."""
         if self._checkpoint is None:
             self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
+            return
+        if not self._checkpoint.path:
+            self.message.emit(UserError(f"{self._checkpoint.name} has shapes but no weights.", hint=NO_WEIGHTS))
             return
         self._start(InspectJob(source=self._checkpoint.path, against=against))
 
@@ -331,7 +339,10 @@ class AppState(QObject):
         self._checkpoint, self._busy, self._error = checkpoint, "", None
         self._selected = None
         recent = [reference, *(other for other in self._session.recent_models if other != reference)]
-        self._remember(model=reference, recent_models=recent[:RECENT_MODELS])
+        contexts = {key: value for key, value in self._session.contexts.items() if key in recent}
+        self._remember(model=reference, recent_models=recent[:RECENT_MODELS], contexts=contexts)
+        context = contexts.get(reference, default_context(checkpoint.config))
+        self._fit = replace(self._fit, context=context)
         log.info("opened %s: %d tensors, %d parameters", reference, len(checkpoint.tensors), checkpoint.parameters)
         self.checkpoint_changed.emit()
         self.selection_changed.emit()

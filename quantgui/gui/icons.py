@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtCore import QByteArray, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QPushButton
 
 from quantgui.gui import theme
 from quantgui.resource_files import resource
 
 _PROPERTY = "icon_name"
+BESIDE_TEXT, GAP = 16, 4
+"""Size of an icon on a button with text, and the air between the two, in device-independent pixels."""
 _SCALE = 3  # pixels per device-independent pixel: sharp up to 300 % scaling
 
 
@@ -67,8 +69,22 @@ def recolor(app: QApplication) -> None:
 
 
 def _for_button(button: QAbstractButton, name: str) -> QIcon:
-    if button.property("primary"):
-        made = QIcon(pixmap(name, 18, theme.current().on_accent))
-        made.addPixmap(pixmap(name, 18, theme.current().muted), QIcon.Mode.Disabled)
-        return made
-    return icon(name)
+    if not isinstance(button, QPushButton):
+        return icon(name)
+    colors = theme.current()
+    is_primary = bool(button.property("primary"))
+    made = QIcon(_before_text(name, colors.on_accent if is_primary else colors.text))
+    made.addPixmap(_before_text(name, colors.muted if is_primary else colors.border), QIcon.Mode.Disabled)
+    return made
+
+
+@cache
+def _before_text(name: str, color: str) -> QPixmap:
+    """The icon with some air at its right: the style puts the text too close to it."""
+    picture = QPixmap(QSize(BESIDE_TEXT + GAP, BESIDE_TEXT) * _SCALE)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.drawPixmap(QRect(0, 0, BESIDE_TEXT * _SCALE, BESIDE_TEXT * _SCALE), pixmap(name, BESIDE_TEXT, color))
+    painter.end()
+    picture.setDevicePixelRatio(_SCALE)
+    return picture

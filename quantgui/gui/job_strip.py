@@ -23,7 +23,7 @@ class JobStrip(QWidget):
         self._bar = QProgressBar()
         self._bar.setRange(0, 1000)
         self._bar.setTextVisible(False)
-        self._bar.setFixedWidth(230)
+        self._bar.setMinimumWidth(230)
         self._bar.setAccessibleName("Progress of the running job")
         line = QHBoxLayout()
         line.addWidget(self._name)
@@ -48,7 +48,7 @@ class JobStrip(QWidget):
             return
         fraction = run.fraction
         self._name.setText(job_title(run.job))
-        self._bar.setRange(0, 0 if fraction is None else 1000)
+        self._bar.setRange(0, 0 if fraction is None or fraction >= 1 else 1000)
         self._bar.setValue(round(1000 * (fraction or 0)))
         self._words.setText(_progress(run))
 
@@ -63,7 +63,7 @@ def job_title(job: Job) -> str:
 
 
 def _progress(run: RunState) -> str:
-    if run.fraction is None:
+    if run.fraction is None or run.fraction >= 1:  # at work, but nothing is left to count
         return run.stage
     parts = [f"{100 * run.fraction:.0f}{formatting.NBSP}%"]
     if run.seconds_left is not None:

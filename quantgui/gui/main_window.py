@@ -24,6 +24,7 @@ from quantgui.gui.pages import Startable, discover
 from quantgui.gui.pickers.picker_dialog import hardware_dialog, model_dialog
 from quantgui.gui.top_bar import TopBar
 from quantgui.gui.widgets.rail import Rail
+from quantgui.jobs.job import QuantizeJob
 
 DESIGN_SIZE = QSize(1280, 800)
 SMALLEST_SIZE = QSize(1024, 700)
@@ -183,10 +184,14 @@ class MainWindow(QMainWindow):
 
     def _confirms(self, question: str, action: str) -> bool:
         box = QMessageBox(QMessageBox.Icon.Question, "QuantGUI", question, parent=self)
-        box.setInformativeText("Its output so far is removed.")
+        run = self._state.run
+        writes = run is not None and isinstance(run.job, QuantizeJob)
+        box.setInformativeText("Its output so far is removed." if writes else "")
         agree = box.addButton(action, QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(box.addButton("Keep it running", QMessageBox.ButtonRole.RejectRole))
+        self._state.runs_changed.connect(box.reject)  # the job ended by itself: nothing is left to ask
         box.exec()
+        self._state.runs_changed.disconnect(box.reject)
         return box.clickedButton() is agree
 
     def _show_name(self) -> None:

@@ -42,6 +42,7 @@ class Session:
     recent_models: list[str] = field(default_factory=list)
     hardware: HardwareTarget | None = None
     fit: FitSettings | None = None
+    contexts: dict[str, int] = field(default_factory=dict)  # that the person has set, by the model's reference
     recipe: Recipe | None = None
     page: str = ""
     ui: dict[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from quantgui import units
 from quantgui.gui import glossary
 from quantgui.gui.plots.table_data import Cell, TableData
 from quantgui.jobs.report_log import ReportLog
+from quantgui.module_order import place_of
 from quantgui.types import Role, TensorReport
 
 Index = QModelIndex | QPersistentModelIndex
@@ -61,13 +62,13 @@ COLUMNS = (
     Column("Tensor", lambda r: r.name, lambda r: r.short_name, is_text=True),
     Column("Scheme", _scheme, _scheme, is_text=True),
     Column("SQNR", _sqnr, _sqnr_words, "dB"),
+    Column("Max error", _of_error("max_abs"), _number("max_abs", units.scientific), word="Max abs error"),
     Column("Bits", lambda r: r.bits, lambda r: f"{r.bits:.2f}", "per weight", word="Bits per weight"),
-    Column("Before", lambda r: r.bytes_before, lambda r: units.file_size(r.bytes_before), "bytes"),
     Column("After", lambda r: r.bytes_after, lambda r: units.file_size(r.bytes_after), "bytes"),
+    Column("Before", lambda r: r.bytes_before, lambda r: units.file_size(r.bytes_before), "bytes"),
     Column("Shape", lambda r: " x ".join(map(str, r.shape)), lambda r: units.shape(r.shape), is_text=True),
     Column("Cosine", _of_error("cosine"), _number("cosine", _cosine)),
     Column("MSE", _of_error("mse"), _number("mse", units.scientific)),
-    Column("Max error", _of_error("max_abs"), _number("max_abs", units.scientific), word="Max abs error"),
     Column("Clipped", _of_error("clipped"), _number("clipped", units.percent), "fraction"),
     Column("To zero", _of_error("zeroed"), _number("zeroed", units.percent), "fraction", word="Rounded to zero"),
 )
@@ -195,13 +196,16 @@ class TensorTable(QAbstractTableModel):
         value, descending = COLUMNS[self._sort[0]].value, self._sort[1] is Qt.SortOrder.DescendingOrder
         with_value = [report for report in listed if value(report) is not None]
         without = [report for report in listed if value(report) is None]
+        by_place = COLUMNS[self._sort[0]] is COLUMNS[0]
+        if by_place:
+            return sorted(with_value, key=place_of, reverse=descending)
         return sorted(with_value, key=lambda report: _key(value(report)), reverse=descending) + without
 
 
 def _key(value: Cell) -> tuple[int | str, ...] | float:
-    """Texts sort with their numbers as numbers: layer 2 before layer 10."""
+    """Texts sort with their numbers as numbers: 512 x 64 before 4096 x 64."""
     if isinstance(value, str):
-        return tuple(part.zfill(12) if part.isdigit() else part for part in value.replace("_", ".").split("."))
+        return tuple(part.zfill(12) if part.isdigit() else part for part in value.split())
     return value if value is not None else 0.0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt
 
 from quantgui.gui import formatting
+from quantgui.module_order import place_of
 from quantgui.types import TensorInfo
 
 Index = QModelIndex | QPersistentModelIndex
@@ -36,10 +37,10 @@ class Branch:
 
 
 def branches(tensors: Iterable[TensorInfo], query: str = "") -> tuple[Branch, ...]:
-    """Tensors by layer in the order of their files, only those whose long or short name has every word of `query`."""
+    """Tensors by layer in the order of the flow, only those whose long or short name has every word of `query`."""
     words = query.lower().split()
     groups: dict[int | None, list[TensorInfo]] = {None: []}
-    for tensor in tensors:
+    for tensor in sorted(tensors, key=place_of):
         text = f"{tensor.name} {tensor.short_name}".lower()
         if all(word in text for word in words):
             groups.setdefault(tensor.layer, []).append(tensor)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from quantgui.gui.tensor_table import COLUMNS, TensorTable
+from quantgui.gui.tensor_table import COLUMNS, Column, TensorTable
 
 ROW_HEIGHT = 26
 _WIDEST = {
-    "Tensor": "layer 888 · attn.qkv_norm",
+    "Tensor": "layer 88 · post-attn norm",
     "Shape": "88888 × 88888",
-    "Scheme": "FP8-TENSOR",
+    "Scheme": "Q5_K_M ",
     "Bits": "16.00 ",
     "Before": "888 MB ",
     "After": "888 MB ",
     "SQNR": "88.8 dB ",
     "Cosine": "0.99999 ",
     "MSE": "1.23e-05 ",
-    "Max error": "0.0123 ",
+    "Max error": "1.23e-05 ",
     "Clipped": "0.88 % ",
     "To zero": "0.88 % ",
 }
@@ -28,13 +29,18 @@ _WIDEST = {
 
 
 class TensorView(QTableView):
-    """Shows a TensorTable; `chosen` follows a selection by the person, not one by `select`."""
+    """Shows a TensorTable; `chosen` follows a selection by the person, not one by `select`.
+
+    Columns that do not fit are left out, the least important first, until `show_all_columns` asks for them.
+    """
 
     chosen = Signal(str)  # full name
 
     def __init__(self, model: TensorTable, hidden: Container[str] = (), remember: Callable[[str], None] | None = None):
         super().__init__()
         self._model = model
+        self._hidden = hidden
+        self._is_showing_all = False
         self._is_following = False
         self._remember = remember
         self.setModel(model)
@@ -49,10 +55,25 @@ class TensorView(QTableView):
         self.setProperty("frameless", True)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        self._arrange_columns(hidden)
+        self._arrange_columns()
         self.setSortingEnabled(True)
         self.selectionModel().currentRowChanged.connect(self._chose)
         self.horizontalHeader().sortIndicatorChanged.connect(self._sorted)
+
+    def show_all_columns(self, is_wanted: bool) -> None:
+        """Show every column, with a scroll bar where they do not fit, or only those that fit."""
+        self._is_showing_all = is_wanted
+        self._choose_columns()
+
+    def leave_out(self, titles: Container[str]) -> None:
+        """Hide these columns in any case: they have nothing to say about what is shown."""
+        self._hidden = titles
+        self._choose_columns()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As many columns as there is room for."""
+        super().resizeEvent(event)
+        self._choose_columns()
 
     def sort_by(self, remembered: str) -> None:
         """Take up a sort order that `remember` was given: "6 descending"; "" is the order of the model."""
@@ -71,14 +92,20 @@ class TensorView(QTableView):
         self.setCurrentIndex(self._model.index(row, 0))
         self._is_following = False
 
-    def _arrange_columns(self, hidden: Container[str]) -> None:
+    def _choose_columns(self) -> None:
+        room = self.viewport().width()
+        for index, column in enumerate(COLUMNS):
+            is_mute = column.title in self._hidden
+            room -= 0 if is_mute else _width(self, column)
+            self.setColumnHidden(index, is_mute or (room < 0 and not self._is_showing_all))
+
+    def _arrange_columns(self) -> None:
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setMinimumSectionSize(48)
         for index, column in enumerate(COLUMNS):
-            self.setColumnHidden(index, column.title in hidden)
-            words = max(self.fontMetrics().horizontalAdvance(text) for text in (_WIDEST[column.title], column.title))
-            self.setColumnWidth(index, words + (20 if column.is_text else 18))
+            self.setColumnHidden(index, column.title in self._hidden)
+            self.setColumnWidth(index, _width(self, column))
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
@@ -90,3 +117,8 @@ class TensorView(QTableView):
     def _sorted(self, column: int, order: Qt.SortOrder) -> None:
         if self._remember is not None:
             self._remember(f"{column} {'descending' if order is Qt.SortOrder.DescendingOrder else 'ascending'}")
+
+
+def _width(view: QTableView, column: Column) -> int:
+    words = max(view.fontMetrics().horizontalAdvance(text) for text in (_WIDEST[column.title], column.title))
+    return words + (20 if column.is_text else 18)

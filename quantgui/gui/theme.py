@@ -153,10 +153,11 @@ def font(size: int = BODY, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
 
 
 def style_sheet(theme: Theme) -> str:
-    """resources/style.qss with the theme's colours and the paths of its two arrows."""
+    """resources/style.qss with the theme's colours and the paths of its arrows and check mark."""
     values = {f.name: getattr(theme, f.name) for f in fields(theme)}
     values |= {"title": TITLE, "heading": HEADING, "body": BODY, "small": SMALL}
     values |= {f"arrow_{way}": resource("icons", f"arrow-{way}.svg").as_posix() for way in ("up", "down")}
+    values["check_mark"] = resource("icons", f"check-{'dark' if theme.is_dark else 'light'}.svg").as_posix()
     return Template(resource("style.qss").read_text(encoding="utf-8")).substitute(values)
 
 

@@ -1,4 +1,4 @@
-"""Error measures of one tensor, accumulated over blocks of rows in double precision.
+"""Error measures of one tensor: float32 sums over blocks of rows, added up in double precision.
 
 MSE = mean (w - w^)^2; SQNR = 10 log10(sum w^2 / sum (w - w^)^2) dB; relative = ||W - W^||_F / ||W||_F;
 cosine = <w, w^> / (||w|| ||w^||); kurtosis = E[(w - mean)^4] / var^2 (3 for a normal distribution).
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MAX_CHANNELS = 512
 
 
+class NotFiniteError(UserError):
+    """A tensor holds NaN or infinite values."""
+
+
 @dataclass
 class TensorRange:
     """First pass over a tensor: smallest and largest value, and proof that every value is finite."""
@@ -27,14 +31,14 @@ class TensorRange:
     high: float = -math.inf
 
     def add(self, rows: torch.Tensor, name: str) -> None:
-        """Widens the range by float32 rows. Raises UserError naming the tensor where a value is not finite."""
+        """Widens the range by float32 rows. Raises NotFiniteError naming the tensor where a value is not finite."""
         import torch
 
         low, high = (float(x) for x in torch.aminmax(rows))
         if not (math.isfinite(low) and math.isfinite(high)):
             bad = rows.numel() - int(torch.isfinite(rows).sum())
             kinds = "NaN" if int(torch.isnan(rows).sum()) == bad else "infinite or NaN"
-            raise UserError(
+            raise NotFiniteError(
                 f"The tensor {name} contains {bad:,} {kinds} value{'' if bad == 1 else 's'} and cannot be quantized.",
                 hint="The checkpoint is damaged or its training diverged. "
                 "Download it again, or keep this tensor by a rule.",
@@ -49,6 +53,7 @@ class TensorStatistics:
         self.before = FixedHistogram(whole.low, whole.high)
         self.after = FixedHistogram(whole.low, whole.high)
         self.difference = GrowingHistogram()
+        self._unit = _unit(max(abs(whole.low), abs(whole.high)))
         self._channel_max: list[tuple[int, torch.Tensor]] = []
         self._steps: list[torch.Tensor] = []
         self.clipped = 0
@@ -61,7 +66,7 @@ class TensorStatistics:
         self._count += rows.numel()
         self.before.add(rows)
         self._channel_max.append((first_row, rows.abs().amax(dim=1).cpu()))
-        flat = rows.reshape(-1)
+        flat = self._scaled(rows)
         square = flat * flat
         for index, power in enumerate((flat.sum(), flat.dot(flat), flat.dot(square), square.dot(square))):
             self._powers[index] += float(power)
@@ -71,14 +76,19 @@ class TensorStatistics:
         self.after.add(dequantized)
         error = (rows - dequantized).reshape(-1)
         self.difference.add(error)
-        flat, after = rows.reshape(-1), dequantized.reshape(-1)
-        self._error_squares += float(error.dot(error))
         self._largest_error = max(self._largest_error, float(error.abs().max()))
+        flat, after, error = self._scaled(rows), self._scaled(dequantized), self._scaled(error)
+        self._error_squares += float(error.dot(error))
         self._dot += float(flat.dot(after))
         self._after_squares += float(after.dot(after))
         self._zeroed += int(((after == 0) & (flat != 0)).sum())
         if steps is not None:
             self._steps.append(steps.float().reshape(-1).cpu())
+
+    def _scaled(self, values: torch.Tensor) -> torch.Tensor:
+        """Flat, in units that keep fourth powers within float32; a power of two, so nothing is rounded."""
+        flat = values.reshape(-1)
+        return flat if self._unit == 1.0 else flat * self._unit
 
     def merge(self, other: TensorStatistics) -> None:
         """Adds what another thread has counted over other rows of the same tensor."""
@@ -102,7 +112,7 @@ class TensorStatistics:
         noise = self._error_squares
         both = math.sqrt(squares) * math.sqrt(self._after_squares)
         return ErrorStats(
-            mse=noise / self._count,
+            mse=noise / self._unit**2 / self._count,
             max_abs=self._largest_error,
             sqnr_db=10 * math.log10(squares / noise) if squares > 0 and noise > 0 else None,
             relative=math.sqrt(noise / squares) if squares > 0 else None,
@@ -142,3 +152,10 @@ class TensorStatistics:
             return None
         central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
         return central / variance**2
+
+
+def _unit(largest: float) -> float:
+    """1 for weights of usual size, else the power of two that brings the largest one near 1."""
+    if largest == 0 or 2.0**-16 <= largest <= 2.0**16:
+        return 1.0
+    return 2.0 ** -max(-126, min(126, math.frexp(largest)[1]))

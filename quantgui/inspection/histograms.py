@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 BINS = 256
+SMALLEST_WIDTH = 2.0**-100
+"""Narrower ranges cannot be cut into bins: bins per unit would overflow float32."""
 SMALLEST_RANGE = 2.0**-40
 """Where a growing histogram starts while every value is still exactly zero."""
 
@@ -22,7 +24,7 @@ class FixedHistogram:
     def __init__(self, low: float, high: float, bins: int = BINS) -> None:
         import numpy as np
 
-        if high <= low:  # a constant tensor: one visible bar in the middle
+        if high - low < SMALLEST_WIDTH:  # a constant tensor: one visible bar in the middle
             low, high = low - 0.5, low + 0.5
         self.low, self.high, self.bins = low, high, bins
         self.counts: numpy.ndarray = np.zeros(bins, dtype=np.int64)

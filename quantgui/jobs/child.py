@@ -215,9 +215,18 @@ class ChildProcess:
             thread.join(_HELD_PIPE_SECONDS / 2)
 
     def _remove_partial_output(self) -> str:
-        """Remove what an unfinished quantization had written. Returns a sentence where that fails, else ""."""
+        """Remove what an unfinished quantization had written. Returns a sentence where that fails, else "".
+
+        An earlier run that was about to be replaced gets its name back.
+        """
         if not isinstance(self.job, QuantizeJob):
             return ""
+        replaced, target = Path(self.job.replaced_output), Path(self.job.target)
+        if replaced.is_dir() and target.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+        elif replaced.is_dir():
+            with contextlib.suppress(OSError):
+                replaced.rename(target)
         partial = Path(self.job.partial_output)
         if partial.is_dir() and not partial.is_symlink():
             shutil.rmtree(partial, ignore_errors=True)

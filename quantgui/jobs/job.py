@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quantgui.schemes.recipe import Recipe
+from quantgui.types import ErrorStats
 
 
 def new_job_id() -> str:
@@ -27,9 +30,19 @@ class QuantizeJob:
     id: str = field(default_factory=new_job_id)
 
     @property
+    def target(self) -> str:
+        """The output folder itself: absolute, links followed, without a slash at its end."""
+        return os.path.realpath(self.output)
+
+    @property
     def partial_output(self) -> str:
-        """Where the output is written until it is complete."""
-        return f"{self.output}.partial-{self.id}"
+        """Where the output is written until it is complete, beside its final place."""
+        return f"{self.target}.partial-{self.id}"
+
+    @property
+    def replaced_output(self) -> str:
+        """Where an earlier run waits for the moment in which the new one takes its name."""
+        return f"{self.target}.replaced-{self.id}"
 
 
 @dataclass(frozen=True)
@@ -54,12 +67,14 @@ class ReadJob:
 class VerifyJob:
     """Reload `output`, which was made from `source` by `recipe`, with the library that users load it with.
 
-    The reloaded weights are compared with our own dequantized ones.
+    The reloaded weights are compared with our own dequantized ones, and those with the source: their errors must be
+    the ones that were counted while quantizing.
     """
 
     output: str
     source: str
     recipe: Recipe
+    errors: Mapping[str, ErrorStats] = field(default_factory=dict)  # by tensor; empty: not compared with the source
     id: str = field(default_factory=new_job_id)
 
 

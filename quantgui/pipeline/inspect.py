@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.tensor_data import TensorData, row_blocks
 from quantgui.formats.plain import FLOAT_DTYPES
-from quantgui.inspection.accumulator import TensorStatistics
+from quantgui.inspection.accumulator import NotFiniteError, TensorStatistics
 from quantgui.jobs.events import Started, TensorDone
 from quantgui.jobs.job import InspectJob
 from quantgui.jobs.run_record import RECORD_NAME, read_record
@@ -26,6 +26,9 @@ from quantgui.types import Checkpoint, TensorInfo, TensorReport, UserError
 
 if TYPE_CHECKING:
     import torch
+
+
+NOT_FINITE = "It holds values that are not finite, so there are no statistics."
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,13 @@ def _report(pair: Pair, before: TensorData, after: TensorData | None, pool: Thre
     if info.dtype not in FLOAT_DTYPES or not info.numel:
         return report_of(assignment, None)
     tensor = before.tensor(info)
-    statistics = TensorStatistics(measure_range(tensor, info.name, pool))
-    dequantized = _dequantized(pair, after)
+    try:
+        statistics = TensorStatistics(measure_range(tensor, info.name, pool))
+        dequantized = _dequantized(pair, after)
+        if dequantized is not None:
+            measure_range(dequantized, info.name, pool)
+    except NotFiniteError:
+        return report_of(replace(assignment, why=NOT_FINITE), None)
     if dequantized is not None and dequantized.numel() != tensor.numel():
         raise UserError(f"The tensor {info.name} has another shape in the two checkpoints.")
     rows_after = row_blocks(dequantized.view(info.shape), BLOCK_ELEMENTS) if dequantized is not None else None

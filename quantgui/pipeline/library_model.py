@@ -106,12 +106,26 @@ def load_dense(folder: Path, format_: Format | None) -> tuple[Any, KeyProblems]:
     return model.eval(), reported
 
 
-def run_forward(model: Any) -> bool:
-    """Whether a forward pass over a few token ids gives finite numbers."""
+def can_load(folder: Path) -> bool:
+    """Whether transformers can build the model of a folder at all, without code of the model's author."""
+    try:
+        keys_on_meta(folder)
+    except Exception:
+        return False
+    return True
+
+
+def run_forward(model: Any) -> bool | None:
+    """Whether a forward pass over a few token ids gives finite numbers; None for models that need other inputs too."""
     import torch
 
-    ids = torch.arange(1, 9).unsqueeze(0)
+    vocabulary = getattr(model.config, "vocab_size", None)
+    only_text = model.config.get_text_config() is model.config and model.main_input_name == "input_ids"
+    if not vocabulary or not only_text:
+        return None
+    ids = torch.arange(1, 9).remainder(vocabulary).unsqueeze(0)
+    inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if model.config.is_encoder_decoder else {})
     with torch.no_grad():
-        output = model(input_ids=ids)
+        output = model(**inputs)
     first = next(value for value in output.values() if isinstance(value, torch.Tensor))
     return bool(torch.isfinite(first.float()).all())

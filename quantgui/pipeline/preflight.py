@@ -10,14 +10,17 @@ from pathlib import Path
 
 import psutil
 
+from quantgui.checkpoint.tensor_data import READABLE_DTYPES
 from quantgui.formats.planning import PlannedFile
 from quantgui.formats.registry import formats_of, mix_objection
 from quantgui.jobs.job import QuantizeJob
-from quantgui.jobs.run_record import RECORD_NAME
+from quantgui.jobs.run_record import RECORD_NAME, REPORTS_NAME, read_record
 from quantgui.pipeline.source import source_folder
 from quantgui.schemes.assignment import Assignment
 from quantgui.types import GB, GIB, Checkpoint, SourceKind, UserError
 
+REGENERATED = ("report.html", ".DS_Store", "Thumbs.db", "desktop.ini")
+"""What this program or a file manager leaves in a run's folder and anybody can have again."""
 COMPANION_ALLOWANCE = 64 * 2**20
 """Room kept free beside the weights: tokenizer, card, statistics."""
 
@@ -59,6 +62,12 @@ def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
             f"“{checkpoint.name}” is already quantized ({checkpoint.config.quantization}).",
             hint="Start from the original 16-bit or 32-bit checkpoint.",
         )
+    unreadable = sorted({t.dtype for t in checkpoint.tensors} - READABLE_DTYPES)
+    if unreadable and checkpoint.kind is not SourceKind.TORCH:
+        raise UserError(
+            f"“{checkpoint.name}” has tensors of type {', '.join(unreadable)}, which cannot be read yet.",
+            hint="Start from the original 16-bit or 32-bit checkpoint.",
+        )
     if not any(a.scheme for a in assignments):
         reasons = kept_warnings(assignments)
         raise UserError(
@@ -68,7 +77,8 @@ def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
         )
     if objection := mix_objection(assignments):
         raise UserError(
-            f"This recipe cannot be written: {objection}.", hint="Give the rules schemes of one format, or keep."
+            f"The result could not be loaded: {objection}.",
+            hint="Give all rules schemes of one format, and all experts one scheme that the format holds.",
         )
     if formats_of(assignments) and checkpoint.config is None:
         raise UserError(
@@ -78,23 +88,39 @@ def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
 
 
 def _check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:
-    output = Path(job.output)
-    if output.resolve() == source_folder(checkpoint).resolve():
+    output = Path(job.target)
+    source = source_folder(checkpoint).resolve()
+    if output == source:
         raise UserError("The output folder is the model's own folder.", hint="Choose another output folder.")
+    if source.is_relative_to(output):
+        raise UserError("The model lies inside the output folder.", hint="Choose another output folder.")
     if output.is_file():
         raise UserError(f"{output} is a file, not a folder.", hint="Choose another output folder.")
-    if output.is_dir() and any(output.iterdir()):
-        ours = (output / RECORD_NAME).is_file()
-        if not (job.overwrite and ours):
-            raise UserError(
-                f"The folder {output.name} already exists and is not empty.",
-                hint="Allow overwriting, or choose another output folder."
-                if ours
-                else "It holds no QuantGUI run, so it is never overwritten. Choose another output folder.",
-            )
     parent = existing_parent(output)
     if not os.access(parent, os.W_OK):
         raise UserError(f"Nothing can be written in {parent}.", hint="Choose a folder that you may write to.")
+    if output.is_dir() and any(output.iterdir()):
+        _check_replaced(output, job.overwrite)
+
+
+def _check_replaced(output: Path, overwrite: bool) -> None:
+    """Only a run is ever replaced, and only if nothing else would be lost with it."""
+    ours = (output / RECORD_NAME).is_file()
+    if not (overwrite and ours):
+        raise UserError(
+            f"The folder {output.name} already exists and is not empty.",
+            hint="Allow overwriting, or choose another output folder."
+            if ours
+            else "It holds no QuantGUI run, so it is never overwritten. Choose another output folder.",
+        )
+    written = {*read_record(output).sha256, RECORD_NAME, REPORTS_NAME, *REGENERATED}
+    foreign = sorted(entry.name for entry in output.iterdir() if entry.name not in written)
+    if foreign:
+        raise UserError(
+            f"The folder {output.name} holds more than the run: {', '.join(foreign[:3])}.",
+            hint="Move your own files out of it, or choose another output folder.",
+            details="\n".join(foreign),
+        )
 
 
 def existing_parent(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -30,7 +31,7 @@ from quantgui.pipeline.tensor_work import keep_tensor, quantize_tensor
 from quantgui.pipeline.verification import verify
 from quantgui.quant.assignment import assign
 from quantgui.schemes.assignment import Assignment
-from quantgui.types import Checkpoint, TensorReport
+from quantgui.types import Checkpoint, TensorReport, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     device = choose_device(job.device)
     emit(Started(job.id, checkpoint.nbytes, len(assignments), warnings))
     partial = Path(job.partial_output)
+    created = [folder for folder in partial.parents if not folder.exists()]
     partial.mkdir(parents=True)
     try:
         teller = ProgressTeller(emit)
@@ -59,8 +61,9 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         emit(Stage("Quantizing"))
         reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit)
         emit(Stage("Writing config and tokenizer"))
-        write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files)
-        verification = verify(job, checkpoint, emit)
+        for left_out in write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files):
+            emit(Log(left_out, "warning"))
+        verification = verify(job, checkpoint, reports, emit)
         emit(Stage("Computing checksums"))
         result = QuantizeResult(
             job=job,
@@ -75,9 +78,12 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
             warnings=warnings,
         )
         write_run(partial, RunRecord(result, _versions(), _checksums(partial)), reports)
-        _publish(partial, Path(job.output), job.overwrite)
+        _publish(job)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        for folder in created:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
     return result
 
@@ -171,22 +177,24 @@ def _checksums(folder: Path) -> dict[str, str]:
     return sums
 
 
-def _publish(partial: Path, output: Path, overwrite: bool) -> None:
+def _publish(job: QuantizeJob) -> None:
     """Gives the finished folder its name. What was there before is removed only after the new one is in place."""
-    old = None
-    if overwrite and output.exists():
-        old = output.with_name(f"{output.name}.replaced-{partial.name.rpartition('-')[2]}")
+    partial, output, old = Path(job.partial_output), Path(job.target), Path(job.replaced_output)
+    replaces = output.exists() and any(output.iterdir())
+    if replaces and not job.overwrite:  # somebody has put it there since the preflight
+        raise UserError(f"{output} already exists and is not empty.", hint="Choose another output folder.")
+    if replaces:
         output.rename(old)
     elif output.exists():
-        output.rmdir()  # empty: preflight has seen to it
+        output.rmdir()
     try:
         partial.rename(output)
     except OSError:
-        if old is not None:
+        if replaces:
             old.rename(output)
         raise
     _sync_folder(output.parent)
-    if old is not None:
+    if replaces:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -1,15 +1,14 @@
 """The reload check, in its own process: transformers loads the folder, and every weight is compared with ours.
 
-Ours means: our own unpacking of the stored parts and our own dequantization. A difference beyond the rounding of the
-storage dtype, a missing, unexpected or mismatched key beyond what the source itself reports, or a forward pass that is
-not finite fails the check.
+Ours means: our own unpacking of the stored parts and our own dequantization. A difference beyond one rounding of the
+storage dtype, an error against the source that is not the one counted while quantizing, a missing, unexpected or
+mismatched key beyond what the source itself reports, or a forward pass that is not finite fails the check.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,43 +21,23 @@ from quantgui.formats.registry import formats_of
 from quantgui.jobs.events import Stage, Verification, VerificationStatus
 from quantgui.jobs.job import VerifyJob
 from quantgui.pipeline import Emit
-from quantgui.pipeline.library_model import KeyProblems, beyond_the_source, keys_on_meta, load_dense, run_forward
+from quantgui.pipeline.comparison import Comparison
+from quantgui.pipeline.library_model import (
+    KeyProblems,
+    beyond_the_source,
+    can_load,
+    keys_on_meta,
+    load_dense,
+    run_forward,
+)
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.quant.assignment import assign
 from quantgui.quant.registry import arithmetic
 from quantgui.schemes.assignment import Assignment
-from quantgui.types import Checkpoint, SourceKind
+from quantgui.types import Checkpoint, ErrorStats, SourceKind
 
 if TYPE_CHECKING:
     import torch
-
-ROUNDINGS = 4
-"""Tolerance in units of the storage dtype's epsilon, relative to the tensor's largest weight: the library multiplies
-code and scale in that dtype, which rounds up to twice."""
-
-
-@dataclass
-class Comparison:
-    """What has been compared so far."""
-
-    compared: int = 0
-    not_found: tuple[str, ...] = ()
-    worst: float = 0.0
-    worst_tensor: str = ""
-    failures: tuple[str, ...] = ()
-
-    def add(self, name: str, ours: torch.Tensor, theirs: torch.Tensor) -> None:
-        """Compares one weight; both have the same shape."""
-        import torch
-
-        self.compared += 1
-        limit = float(ours.abs().max()) if ours.numel() else 0.0
-        difference = float((ours.float() - theirs.float()).abs().max()) if ours.numel() else 0.0
-        relative = difference / limit if limit else difference
-        if relative >= self.worst:
-            self.worst, self.worst_tensor = relative, name
-        if not relative <= ROUNDINGS * torch.finfo(theirs.dtype).eps:
-            self.failures += (f"{name}: {relative:.3g} of its largest weight",)
 
 
 def dequantized_weights(output: Checkpoint, assignments: tuple[Assignment, ...]) -> Iterator[tuple[str, torch.Tensor]]:
@@ -78,34 +57,42 @@ def dequantized_weights(output: Checkpoint, assignments: tuple[Assignment, ...])
 
 
 def reload_and_compare(job: VerifyJob, emit: Emit) -> Verification:
-    """The verdict on `job.output`. Raises what the library raises when it cannot load the folder."""
+    """The verdict on `job.output`. Raises what the library raises when it cannot load the folder but can its source."""
     source, output = open_source(job.source), open_checkpoint(job.output)
     assignments = assign(source, job.recipe)
     format_ = next(iter(formats_of(assignments)), None)
-    needed = ["transformers", *([format_.library] if format_ is not None and format_.library else [])]
-    library, missing = _library_versions(needed)
+    library, missing = _library_versions(["transformers", *([format_.library] if format_ is not None else [])])
     if missing:
-        return Verification(
-            VerificationStatus.NOT_VERIFIED,
-            f"Not verified: the library {missing} is missing. “pip install {missing}” adds it.",
-        )
+        return _not_verified(f"the library {missing} is missing. “pip install {missing}” adds it")
     # A pickled source is not loaded by the library: its keys are compared with an empty baseline.
     baseline = source_folder(source) if source.kind in (SourceKind.FOLDER, SourceKind.SAFETENSORS) else None
     full = _fits_memory(source)
     emit(Stage("Checking in a new process", "Comparing every weight" if full else "Comparing shard by shard"))
+    try:
+        model, reported = _load(Path(job.output), format_, full)
+    except Exception:
+        if baseline is None or can_load(baseline):
+            raise
+        return _not_verified("transformers cannot load the original model either, at least not without its own code")
+    if problems := beyond_the_source(reported, baseline):
+        return _failed(problems, library)
     comparison = Comparison()
+    _compare(comparison, model, source, output, assignments, format_, job.errors)
+    finite = run_forward(model) is not False if model is not None and comparison.finite else True
+    return _verdict(comparison, library, full, finite)
+
+
+def _load(folder: Path, format_: Format | None, full: bool) -> tuple[Any | None, KeyProblems]:
+    """The reloaded model, None where there is no room for it, and the keys that transformers reports."""
     if full:
-        model, reported = load_dense(Path(job.output), format_)
-        finite = run_forward(model)
-        if not (problems := beyond_the_source(reported, baseline)):
-            _compare_with_model(comparison, model, output, assignments)
-    else:
-        meta = format_ is None or format_.loads_on_meta
-        problems = beyond_the_source(keys_on_meta(Path(job.output)), baseline) if meta else KeyProblems()
-        finite = True
-        if not problems:
-            _compare_by_tensor(comparison, output, assignments, format_)
-    return _failed(problems, library) if problems else _verdict(comparison, library, full, finite)
+        return load_dense(folder, format_)
+    if format_ is None or format_.loads_on_meta:
+        return None, keys_on_meta(folder)
+    return None, KeyProblems()
+
+
+def _not_verified(why: str) -> Verification:
+    return Verification(VerificationStatus.NOT_VERIFIED, f"Not verified: {why}.")
 
 
 def _library_versions(names: list[str]) -> tuple[str, str]:
@@ -124,35 +111,43 @@ def _fits_memory(source: Checkpoint) -> bool:
     return 2 * source.nbytes < psutil.virtual_memory().available
 
 
-def _compare_with_model(
-    comparison: Comparison, model: Any, output: Checkpoint, assignments: tuple[Assignment, ...]
+def _compare(
+    comparison: Comparison,
+    model: Any | None,
+    source: Checkpoint,
+    output: Checkpoint,
+    assignments: tuple[Assignment, ...],
+    format_: Format | None,
+    errors: Mapping[str, ErrorStats],
 ) -> None:
-    """Compares every weight with the model's, whose names may carry the base model's prefix or lack it."""
-    state = model.state_dict()
-    prefix = f"{model.base_model_prefix}."
-    for name, ours in dequantized_weights(output, assignments):
-        candidates = (name, prefix + name, name.removeprefix(prefix))
-        theirs = next((state[c] for c in candidates if c in state), None)
-        if theirs is None or theirs.shape != ours.shape or not theirs.is_floating_point():
-            comparison.not_found += (name,)
-        else:
-            comparison.add(name, ours, theirs)
-
-
-def _compare_by_tensor(
-    comparison: Comparison, output: Checkpoint, assignments: tuple[Assignment, ...], format_: Format | None
-) -> None:
-    """Without room for the whole model: the library dequantizes one layer at a time."""
+    """Every weight against the model's, against the library's unpacking where the model has no such weight (or there
+    is no room for a model), and against the source."""
     stored = {t.name: t for t in output.tensors}
     by_name = {a.tensor.name: a for a in assignments}
-    with TensorData(output) as data:
+    state = _by_both_names(model) if model is not None else {}
+    with TensorData(output) as data, TensorData(source) as originals:
         for name, ours in dequantized_weights(output, assignments):
             assignment = by_name[name]
-            parts = {p.suffix: data.tensor(stored[p.name_for(name)]) for p in assignment.parts()}
-            scheme = assignment.scheme
-            quantized = scheme is not None and format_ is not None and scheme.storage.format == format_.id
-            theirs = format_.dense_layer(scheme, parts) if quantized else parts[""]
-            comparison.add(name, ours, theirs)
+            theirs = state.get(name)
+            if theirs is None or theirs.shape != ours.shape or not theirs.is_floating_point():
+                parts = {p.suffix: data.tensor(stored[p.name_for(name)]) for p in assignment.parts()}
+                scheme = assignment.scheme
+                quantized = scheme is not None and format_ is not None and scheme.storage.format == format_.id
+                theirs = format_.dense_layer(scheme, parts) if quantized else None
+                theirs = parts[""] if model is None and theirs is None else theirs
+                comparison.not_found += (name,) if model is not None else ()
+            if theirs is not None and ours.numel():
+                comparison.add(name, ours, theirs)
+            if errors and ours.numel() and source.kind is not SourceKind.TORCH:
+                comparison.add_source(name, originals.tensor(assignment.tensor), ours, errors.get(name))
+
+
+def _by_both_names(model: Any) -> dict[str, torch.Tensor]:
+    """The model's weights by their names with and without the base model's prefix, which a checkpoint may lack."""
+    prefix = f"{model.base_model_prefix}."
+    state = model.state_dict()
+    without = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return {prefix + name: tensor for name, tensor in state.items()} | without | state
 
 
 def _failed(problems: KeyProblems, library: str) -> Verification:
@@ -177,7 +172,10 @@ def _verdict(comparison: Comparison, library: str, full: bool, finite: bool) -> 
         status = VerificationStatus.VERIFIED
         summary = f"transformers {how}, and all {comparison.compared:,} weights compared equal ours within rounding."
         if comparison.not_found:
-            summary += f" {len(comparison.not_found)} are stored under other names there and were not compared."
+            summary += (
+                f" {len(comparison.not_found)} have other names there; they were compared with the source, "
+                "and as the library unpacks them."
+            )
     return Verification(
         status,
         summary,
@@ -185,5 +183,5 @@ def _verdict(comparison: Comparison, library: str, full: bool, finite: bool) -> 
         comparison.compared,
         comparison.worst,
         comparison.worst_tensor,
-        details="\n".join((*failures, *(f"not compared: {name}" for name in comparison.not_found))),
+        details="\n".join((*failures, *(f"has another name in transformers: {name}" for name in comparison.not_found))),
     )

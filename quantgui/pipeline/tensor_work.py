@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.tensor_data import row_blocks, torch_dtype
 from quantgui.formats.plain import FLOAT_DTYPES
-from quantgui.inspection.accumulator import TensorRange, TensorStatistics
+from quantgui.inspection.accumulator import NotFiniteError, TensorRange, TensorStatistics
 from quantgui.quant.method import RowArithmetic, ValueRange
 from quantgui.quant.registry import arithmetic
 from quantgui.schemes.assignment import Assignment
-from quantgui.types import TensorInfo, TensorReport, UserError
+from quantgui.types import TensorInfo, TensorReport
 
 if TYPE_CHECKING:
     import torch
 
 BLOCK_ELEMENTS = 1 << 18
 """1 MiB of float32: a block and its temporaries stay in a core's cache, which is worth a factor of three."""
+
+COPY_ELEMENTS = 1 << 20
+"""Elements of a kept tensor that are copied at once."""
 
 Write = Callable[[str, int, "torch.Tensor"], None]
 Advance = Callable[[int], None]
@@ -27,7 +30,7 @@ Advance = Callable[[int], None]
 def measure_range(tensor: torch.Tensor, name: str, pool: Executor, method: RowArithmetic | None = None) -> TensorRange:
     """First pass: smallest and largest value, and the method's own survey where it makes one.
 
-    Raises UserError where a value is not finite.
+    Raises NotFiniteError where a value is not finite.
     """
     surveying = method is not None and method.surveys
 
@@ -53,13 +56,11 @@ def keep_tensor(
     """Copies the tensor's bytes unchanged and reports its distribution (floats only)."""
     info = assignment.tensor
     statistics = _original_statistics(info, tensor, pool)
-    matrix = tensor.reshape(1, -1) if tensor.ndim < 2 else tensor.reshape(tensor.shape[0], -1)
-    step = max(1, BLOCK_ELEMENTS // max(1, matrix.shape[1]))
-    row_bytes = matrix.shape[1] * tensor.element_size()
-    for first in range(0, matrix.shape[0] if tensor.numel() else 0, step):
-        rows = matrix[first : first + step]
-        write(info.name, first * row_bytes, rows)
-        advance(rows.numel() * tensor.element_size())
+    flat, size = tensor.reshape(-1), tensor.element_size()
+    for first in range(0, tensor.numel(), COPY_ELEMENTS):
+        some = flat[first : first + COPY_ELEMENTS]
+        write(info.name, first * size, some)
+        advance(some.numel() * size)
     return report_of(assignment, statistics)
 
 
@@ -69,12 +70,18 @@ def _original_statistics(info: TensorInfo, tensor: torch.Tensor, pool: Executor)
         return None
     try:
         whole = measure_range(tensor, info.name, pool)
-    except UserError:
+    except NotFiniteError:
         return None  # a kept tensor passes through as it is
-    statistics = TensorStatistics(whole)
-    for first, rows in row_blocks(tensor, BLOCK_ELEMENTS):
-        statistics.add_original(first, rows.float())
-    return statistics
+
+    def one(block: tuple[int, torch.Tensor]) -> TensorStatistics:
+        part = TensorStatistics(whole)
+        part.add_original(block[0], block[1].float())
+        return part
+
+    total = TensorStatistics(whole)
+    for part in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS)):
+        total.merge(part)
+    return total
 
 
 def quantize_tensor(
@@ -87,7 +94,7 @@ def quantize_tensor(
 ) -> TensorReport:
     """Quantizes block by block on `device`, writes the stored parts, reports sizes and errors.
 
-    Raises UserError for values that are not finite; writing again after a failure is harmless.
+    Raises NotFiniteError for values that are not; writing again after a failure is harmless.
     """
     info, scheme = assignment.tensor, assignment.scheme
     assert scheme is not None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.events import Failed, Finished, Log, Stage, Verification, VerificationStatus
 from quantgui.jobs.job import QuantizeJob, VerifyJob
 from quantgui.pipeline import Emit
-from quantgui.types import Checkpoint, UserError
+from quantgui.types import Checkpoint, TensorReport, UserError
 
 
-def verify(job: QuantizeJob, checkpoint: Checkpoint, emit: Emit) -> Verification:
+def verify(job: QuantizeJob, checkpoint: Checkpoint, reports: Sequence[TensorReport], emit: Emit) -> Verification:
     """The verdict of the reload check on the job's partial output. Raises UserError where it failed."""
     if not job.verify:
         return Verification(VerificationStatus.NOT_VERIFIED, "Not verified: the check was switched off.")
@@ -17,7 +19,8 @@ def verify(job: QuantizeJob, checkpoint: Checkpoint, emit: Emit) -> Verification
         return Verification(VerificationStatus.NOT_VERIFIED, "Not verified: without a config.json nothing can load it.")
     emit(Stage("Checking in a new process", "transformers loads the result, and every weight is compared."))
     outcome = None
-    for event in ChildProcess(VerifyJob(job.partial_output, job.source, job.recipe)).events():
+    errors = {report.name: report.error for report in reports if report.error is not None}
+    for event in ChildProcess(VerifyJob(job.partial_output, job.source, job.recipe, errors)).events():
         if isinstance(event, Stage | Log):
             emit(event)
         outcome = event

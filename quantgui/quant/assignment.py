@@ -57,8 +57,8 @@ def _assign_one(checkpoint: Checkpoint, tensor: TensorInfo, rule: Rule | None, s
             return Assignment(
                 tensor, None, "Vision and audio towers are kept: they are small, and every answer sees them."
             )
-        if len(tensor.shape) < 2:
-            return Assignment(tensor, None, "Biases and other vectors are kept: they are tiny.")
+    if len(tensor.shape) < 2 and not scheme.whole_model:  # a rule for a layer's part also matches its biases
+        return Assignment(tensor, None, "Biases and other vectors are kept: they are tiny.")
     objection = scheme.storage.objection(scheme, tensor, checkpoint.config)
     if objection:
         return Assignment(tensor, None, f"{scheme.id} cannot hold it: {objection}.")

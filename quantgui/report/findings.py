@@ -8,12 +8,15 @@ from pathlib import PurePath
 from statistics import median
 
 from quantgui import units
+from quantgui.checkpoint.resolve import DEMO
 from quantgui.jobs.events import QuantizeResult, VerificationStatus
 from quantgui.quant.registry import build
 from quantgui.schemes.recipe import Recipe
 from quantgui.schemes.scheme import Granularity, Scheme
 from quantgui.types import TensorReport, UserError
 
+BUNDLED = ("resources", "demo_model")
+"""Where the bundled model lies in every installation."""
 VERIFICATION_WORDS = {
     VerificationStatus.VERIFIED: "Verified",
     VerificationStatus.FAILED: "Verification failed",
@@ -59,8 +62,11 @@ def headline(result: QuantizeResult) -> str:
 
 
 def model_name(result: QuantizeResult) -> str:
-    """The last part of the source's path."""
-    return PurePath(result.job.source.replace("\\", "/")).name or result.job.source
+    """The last part of the source's path; the bundled model by the name it goes by."""
+    source = PurePath(result.job.source.replace("\\", "/"))
+    if source.parts[-2:] == BUNDLED:
+        return DEMO
+    return source.name or result.job.source
 
 
 def worst(reports: Iterable[TensorReport], count: int) -> list[TensorReport]:

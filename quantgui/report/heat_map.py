@@ -2,59 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from quantgui import units
 from quantgui.report import svg
 from quantgui.report.colors import cividis, hex_color, text_on
+from quantgui.report.findings import measured
+from quantgui.report.layer_grid import Cell, LayerGrid
 from quantgui.report.markup import Html, escape, join, tag, visible
 from quantgui.types import TensorReport
 
 WIDTH = 960
 LABELS = 150  # space for the modules' names
 ROW = 26
-SMALLEST_SPAN = 6.0  # dB, a factor of two in the error: smaller differences must not look large
 LABELLED_CELL = 30  # narrowest cell that holds a number
-_EXPERT_INDEX = re.compile(r"(?<=\.)\d+(?=\.)")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The worst tensor of one module in one layer."""
-
-    layer: int
-    module: str
-    report: TensorReport
-    sqnr_db: float
-
-
-def cells(reports: Iterable[TensorReport]) -> list[Cell]:
-    """One cell per layer and module that was quantized with an error; experts of a layer share one, the worst."""
-    worst: dict[tuple[int, str], Cell] = {}
-    for report in reports:
-        if report.layer is None or report.error is None or report.error.sqnr_db is None:
-            continue
-        module = _EXPERT_INDEX.sub("*", report.module or report.name)
-        cell = Cell(report.layer, module, report, report.error.sqnr_db)
-        known = worst.get((cell.layer, module))
-        if known is None or cell.sqnr_db < known.sqnr_db:
-            worst[cell.layer, module] = cell
-    return list(worst.values())
 
 
 def heat_map(reports: Iterable[TensorReport]) -> Html | None:
     """The figure, None where no tensor inside a layer has a finite error."""
-    drawn = cells(reports)
-    if not drawn:
+    grid = LayerGrid()
+    grid.add(measured(reports))
+    if not grid.cells:
         return None
-    modules = list(dict.fromkeys(cell.module for cell in drawn))
-    layers = sorted({cell.layer for cell in drawn})
-    high = max(cell.sqnr_db for cell in drawn)
-    low = min(high - SMALLEST_SPAN, *(cell.sqnr_db for cell in drawn))
+    modules, layers = grid.modules, grid.layers
+    low, high = grid.span()
     column = (WIDTH - LABELS) / len(layers)
-    shapes = [_cell(cell, layers.index(cell.layer), modules.index(cell.module), column, low, high) for cell in drawn]
+    drawn = [(cell, cell.sqnr_db) for cell in grid.cells.values() if cell.sqnr_db is not None]
+    shapes = [
+        _cell(cell, sqnr, layers.index(cell.layer), modules.index(cell.module), column, low, high)
+        for cell, sqnr in drawn
+    ]
     names = [
         svg.text(LABELS - 8, row * ROW + 17, visible(name)[:24], text_anchor="end", class_="axis")
         for row, name in enumerate(modules)
@@ -66,16 +43,18 @@ def heat_map(reports: Iterable[TensorReport]) -> Html | None:
     )
 
 
-def _cell(cell: Cell, column_index: int, row_index: int, column: float, low: float, high: float) -> Html:
-    color = cividis((cell.sqnr_db - low) / (high - low))
+def _cell(
+    cell: Cell, sqnr_db: float, column_index: int, row_index: int, column: float, low: float, high: float
+) -> Html:
+    color = cividis((sqnr_db - low) / (high - low))
     x, y = LABELS + column_index * column, row_index * ROW
-    tip = tag("title", f"{cell.report.name}: {units.decibels(cell.sqnr_db)}")
+    tip = tag("title", f"{cell.report.name}: {units.decibels(sqnr_db)}")
     box = svg.rect(x, y, max(column - 1, 0.5), ROW - 1, tip, fill=hex_color(color))
     if column < LABELLED_CELL:
         return box
     middle = x + (column - 1) / 2
     return join(
-        box, svg.text(middle, y + 17, f"{cell.sqnr_db:.1f}", text_anchor="middle", fill=text_on(color), class_="value")
+        box, svg.text(middle, y + 17, f"{sqnr_db:.1f}", text_anchor="middle", fill=text_on(color), class_="value")
     )
 
 

@@ -1,6 +1,9 @@
 """quantize and inspect on the command line: options to recipes, tables, JSON lines, exit codes."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -8,7 +11,8 @@ from quantgui.__main__ import main
 from quantgui.cli.main import build_parser
 from quantgui.cli.quantize import recipe_of
 from quantgui.jobs.codec import decode_event, to_json
-from quantgui.jobs.events import TERMINAL, Finished, TensorDone
+from quantgui.jobs.events import TERMINAL, Cancelled, Failed, Finished, TensorDone
+from quantgui.jobs.run_record import RECORD_NAME
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import UserError
 
@@ -48,6 +52,27 @@ def test_a_recipe_file_is_taken_instead(tmp_path):
         recipe("--recipe", str(tmp_path / "bad.json"))
     with pytest.raises(UserError, match="cannot be read"):
         recipe("--recipe", str(tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize("options", [("--scheme", "INT8"), ("--rule", "*=INT8"), ("--group", "64")])
+def test_a_recipe_file_is_not_mixed_with_other_settings(tmp_path, options):
+    (tmp_path / "r.json").write_text(to_json(Recipe(SchemeSpec("INT3"))))
+    with pytest.raises(UserError, match="recipe file"):
+        recipe("--recipe", str(tmp_path / "r.json"), *options)
+
+
+def test_an_earlier_run_is_replaced_only_when_asked(tmp_path, capsys):
+    (tmp_path / RECORD_NAME).write_text("{}")
+    assert main(["quantize", "demo", "--scheme", "INT4", "--out", str(tmp_path)]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_the_json_stream_is_terminal_even_without_a_job(capsys):
+    assert main(["quantize", "demo", "--scheme", "NOPE", "--out", "x", "--json"]) == 1
+    captured = capsys.readouterr()
+    failed = decode_event(captured.out)
+    assert isinstance(failed, Failed)
+    assert failed.message in captured.err
 
 
 def test_the_list_names_every_scheme(capsys):
@@ -96,7 +121,26 @@ def test_inspect_prints_a_table_and_one_tensor(tiny_llama_folder, capsys):
     assert main(["inspect", str(tiny_llama_folder), "--tensor", "model.norm.weight"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert main(["inspect", str(tiny_llama_folder), "--tensor", "nothing"]) == 1
-    assert "no tensor called nothing" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no tensor called nothing" in captured.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_and_ends_the_stream(tiny_llama_folder, tmp_path, number):
+    command = [sys.executable, "-m", "quantgui", "quantize", str(tiny_llama_folder), "--scheme", "INT4", "--json"]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has begun
+        process.send_signal(number)
+        lines = process.stdout.read().splitlines()
+    assert process.returncode == 128 + number
+    assert isinstance(decode_event(lines[-1]), Cancelled)
+    assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.slow

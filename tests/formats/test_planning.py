@@ -1,5 +1,8 @@
 """The plan is the file: names, sizes and headers, read back by the safetensors library."""
 
+from math import prod
+
+import pytest
 import torch
 from safetensors import safe_open
 
@@ -7,7 +10,9 @@ from quantgui.checkpoint import open_checkpoint
 from quantgui.formats.planning import plan_files, planned_file_bytes
 from quantgui.formats.shard_writer import ShardWriter
 from quantgui.quant.assignment import assign
+from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, SchemeSpec
+from quantgui.types import Checkpoint, SourceKind, TensorInfo, UserError
 
 
 def test_shards_follow_the_source(tiny_llama_folder, tiny_llama_sharded):
@@ -34,3 +39,30 @@ def test_the_library_reads_what_was_planned_and_written(tmp_path, tiny_llama_bf1
             value = file.get_tensor(tensor.name)
             assert tuple(value.shape) == tensor.shape
             assert bool((value.reshape(-1).view(torch.uint8) == index % 100).all())
+
+
+@pytest.mark.parametrize("scheme_id", [row.id for row in rows()])
+@pytest.mark.parametrize("shards", [1, 3])
+def test_the_bytes_are_those_of_the_plan(scheme_id, shards):
+    """For every row, names that JSON escapes, empty tensors and scalars included."""
+    shapes = {"model.layers.0.mlp.up_proj.weight": (96, 256), 'näme\t"x.weight': (32, 128), "s": (), "e": (0, 5)}
+    shapes |= {f"model.layers.{i}.mlp.down_proj.weight": (256, 512) for i in range(120)}
+    tensors = [
+        TensorInfo(name, shape, "F16", 2 * prod(shape), f"{index % shards}.safetensors")
+        for index, (name, shape) in enumerate(shapes.items())
+    ]
+    tensors.append(TensorInfo("odd.weight", (3, 2), "F4", 3, "0.safetensors"))
+    checkpoint = Checkpoint("t", SourceKind.FOLDER, "", tuple(tensors))
+    assignments = assign(checkpoint, Recipe(SchemeSpec(scheme_id)))
+    plan = plan_files(assignments)
+    assert planned_file_bytes(assignments) == sum(file.nbytes for file in plan)
+    assert sum(t.nbytes for file in plan for t in file.tensors) == sum(a.nbytes for a in assignments)
+
+
+def test_two_tensors_of_one_name_are_refused():
+    """A source that has a `weight_scale` of its own beside the weight that would get one."""
+    weight = TensorInfo("a.weight", (32, 128), "F16", 8192, "m.safetensors")
+    scale = TensorInfo("a.weight_scale", (32, 1), "F16", 64, "m.safetensors")
+    checkpoint = Checkpoint("t", SourceKind.FOLDER, "", (weight, scale))
+    with pytest.raises(UserError, match=r"two tensors called a\.weight_scale"):
+        plan_files(assign(checkpoint, Recipe(SchemeSpec("INT4"))))

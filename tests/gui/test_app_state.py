@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from quantgui.fit.settings import default_context
 from quantgui.gui.app_state import AppState
 from quantgui.hardware.catalogue import target
 from quantgui.schemes.recipe import Recipe, SchemeSpec
@@ -54,6 +55,19 @@ def test_more_context_never_needs_less(qtbot, state, tiny_llama_folder) -> None:
             state.change_fit(context=context)
         totals.append([e.total_bytes for e in state.estimates])
     assert totals[0] < totals[1] < totals[2]
+
+
+def test_a_model_begins_at_its_own_context_and_keeps_the_one_that_was_set(
+    qtbot, state, tiny_llama_folder, tiny_llama_bf16
+) -> None:
+    open_model(qtbot, state, tiny_llama_folder)
+    own = default_context(state.checkpoint.config)
+    assert state.fit_settings.context == own
+    state.change_fit(context=own + 96)
+    open_model(qtbot, state, tiny_llama_bf16)
+    assert state.fit_settings.context == default_context(state.checkpoint.config)
+    open_model(qtbot, state, tiny_llama_folder)
+    assert state.fit_settings.context == own + 96
 
 
 def test_a_change_that_changes_nothing_says_nothing(qtbot, state) -> None:

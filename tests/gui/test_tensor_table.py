@@ -53,7 +53,7 @@ def test_numbers_sort_as_numbers_and_missing_ones_stay_last() -> None:
 
 def test_layer_two_comes_before_layer_ten() -> None:
     model = TensorTable()
-    model.show(ReportLog(tuple(samples.report(f"layers.{n}.w") for n in (10, 2, 1))))
+    model.show(ReportLog(tuple(replace(samples.report(f"layers.{n}.w"), layer=n) for n in (10, 2, 1))))
     model.sort(0)
     assert names(model) == ["layers.1.w", "layers.2.w", "layers.10.w"]
 
@@ -120,3 +120,22 @@ def test_the_view_follows_a_selection_without_echo(qtbot: QtBot) -> None:
     assert not chosen
     view.setCurrentIndex(model.index(3, 0))
     assert chosen == [model.report_at(3).name]
+
+
+def test_columns_that_do_not_fit_are_left_out_until_all_are_asked_for(qtbot: QtBot) -> None:
+    view = TensorView(TensorTable(), hidden=("MSE",))
+    qtbot.addWidget(view)
+    view.show()
+
+    def shown() -> list[str]:
+        return [title for index, title in enumerate(TITLES) if not view.isColumnHidden(index)]
+
+    view.resize(420, 300)
+    narrow = shown()
+    assert narrow[:3] == ["Tensor", "Scheme", "SQNR"] and len(narrow) < 6
+    view.resize(1600, 300)
+    assert shown() == [title for title in TITLES if title != "MSE"]
+    view.resize(420, 300)
+    assert shown() == narrow
+    view.show_all_columns(True)
+    assert len(shown()) == len(TITLES) - 1

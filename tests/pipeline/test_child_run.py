@@ -42,7 +42,7 @@ def test_the_output_is_reloaded_by_transformers_and_compared(recipe, tiny_llama_
     assert "transformers" in check.library
 
 
-def test_the_check_notices_a_changed_scale(tiny_llama_folder, tmp_path):
+def test_the_check_notices_a_missing_part(tiny_llama_folder, tmp_path):
     out = tmp_path / "out"
     run_child(QuantizeJob(str(tiny_llama_folder), str(out), INT4, verify=False))
     tensors = load_file(out / "model.safetensors")
@@ -174,7 +174,7 @@ def test_the_command_line_exits_with_zero_only_on_success(tiny_llama_folder, tmp
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "bits per weight" in done.stdout
+    assert "bits/weight" in done.stdout
     failed = subprocess.run(
         [*command, "--scheme", "INT9", "--out", str(tmp_path / "b")],
         cwd=root,

@@ -32,9 +32,53 @@ def schemes(recipe: Recipe, checkpoint: Checkpoint | None = None) -> dict[str, s
     return {a.tensor.name: a.scheme.id if a.scheme else None for a in result}
 
 
-def test_the_base_leaves_embeddings_head_norms_biases_and_experts():
+def test_the_base_leaves_embeddings_head_norms_and_biases():
     chosen = schemes(Recipe(SchemeSpec("INT4")))
-    assert [name for name, scheme in chosen.items() if scheme] == ["model.layers.0.self_attn.q_proj.weight"]
+    assert [name for name, scheme in chosen.items() if scheme] == [
+        "model.layers.0.self_attn.q_proj.weight",
+        "model.layers.0.mlp.experts.0.up_proj.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "held"),
+    [
+        (SchemeSpec("INT4"), True),
+        (SchemeSpec("INT8", {"granularity": "group"}), True),
+        (SchemeSpec("FP8"), True),
+        (SchemeSpec("INT4", {"symmetric": False}), False),
+        (SchemeSpec("INT8"), False),
+    ],
+)
+def test_experts_are_held_where_transformers_can_join_them(spec, held):
+    chosen = schemes(Recipe(spec))
+    assert (chosen["model.layers.0.mlp.experts.0.up_proj.weight"] is not None) is held
+
+
+def test_a_rule_for_a_part_of_a_layer_leaves_its_biases_without_a_warning():
+    result = assign(model(), Recipe(SchemeSpec("INT4"), (Rule("*self_attn*", SchemeSpec("INT8")),)))
+    bias = next(a for a in result if a.tensor.name.endswith("q_proj.bias"))
+    assert bias.scheme is None
+    assert "cannot hold" not in bias.why
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+        "text_model.embeddings.token_embedding.weight",
+        "encoder.layers.0.attn.in_proj_weight",
+    ],
+)
+def test_what_is_no_linear_layer_is_kept(name):
+    checkpoint = Checkpoint("m", SourceKind.CONFIG, "", (tensor(name, (256, 256), Role.OTHER),), ModelConfig("x"))
+    assert schemes(Recipe(SchemeSpec("INT8")), checkpoint) == {name: None}
+
+
+@pytest.mark.parametrize(("scheme_id", "held"), [("INT4", False), ("INT8", True), ("FP8", True)])
+def test_families_whose_initialization_reads_dense_weights_cannot_be_packed(scheme_id, held):
+    chosen = schemes(Recipe(SchemeSpec(scheme_id)), model("falcon"))
+    assert (chosen["model.layers.0.self_attn.q_proj.weight"] is not None) is held
 
 
 def test_every_kept_tensor_says_why():

@@ -28,3 +28,10 @@ def test_the_largest_value_stays_finite_when_the_scale_is_rounded_down():
 def test_zero_rows_stay_zero():
     method = arithmetic(build(SchemeSpec("FP8")))
     assert torch.equal(method.dequantize(method.quantize(torch.zeros(2, 32), torch.float16, None)), torch.zeros(2, 32))
+
+
+def test_small_float16_weights_keep_their_precision():
+    rows = torch.randn(4, 256, generator=torch.Generator().manual_seed(5)) * 1e-4  # scales below F16's normal numbers
+    method = arithmetic(build(SchemeSpec("FP8")))
+    error = rows - method.dequantize(method.quantize(rows, torch.float16, None))
+    assert float(error.norm() / rows.norm()) < 0.05

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from quantgui.quant.method import RowArithmetic, ValueRange
 from quantgui.quant.methods.round_to_nearest import RoundToNearest, code_range
 from quantgui.quant.registry import arithmetic, build
+from quantgui.quant.storage_rounding import rounded_up
 from quantgui.schemes.recipe import SchemeSpec
 
 
@@ -133,3 +134,21 @@ def test_levels_are_drawn_for_few_bits_only():
     assert isinstance(method, RoundToNearest)
     assert len(method.levels(method.quantize(rows, torch.float32, None))) == high - low + 1
     assert rtn("INT8").levels(rtn("INT8").quantize(rows, torch.float32, None)) == ()
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_small_float16_weights_keep_their_precision(symmetric):
+    """Steps below 6.1e-5 are subnormal in F16, which is no reason to enlarge them."""
+    rows = torch.randn(4, 64, generator=torch.Generator().manual_seed(5)) * 1e-3
+    method = rtn("INT8", granularity="channel", symmetric=symmetric)
+    error = rows - method.dequantize(method.quantize(rows, torch.float16, None))
+    assert float(error.norm() / rows.norm()) < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_scales_are_rounded_up_to_the_next_number_and_never_to_zero(dtype):
+    scale = torch.logspace(-20, 3, 2000)
+    stored = rounded_up(scale, dtype)
+    assert bool((stored.float() >= scale).all())
+    below = (stored.view(torch.int16) - 1).view(dtype).float() if dtype.itemsize == 2 else scale
+    assert bool(((below < scale) | (stored.float() == scale)).all())

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from quantgui.report.findings import describe_recipe, key_figures, model_name, worst
+from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 
 
@@ -47,3 +48,8 @@ def test_key_figures_name_the_worst_tensor(record, reports):
 @pytest.mark.parametrize("source", ["/models/tiny", "/models/tiny/", "C:\\models\\tiny"])
 def test_the_model_is_named_by_its_folder(record, source):
     assert model_name(replace(record.result, job=replace(record.result.job, source=source))) == "tiny"
+
+
+def test_the_bundled_model_goes_by_its_name(record):
+    source = str(resource("demo_model"))
+    assert model_name(replace(record.result, job=replace(record.result.job, source=source))) == "demo"

@@ -6,27 +6,19 @@ from dataclasses import replace
 from itertools import pairwise
 
 from quantgui.report.colors import cividis, text_on
-from quantgui.report.heat_map import cells, heat_map
+from quantgui.report.heat_map import heat_map
 
 
-def test_experts_of_a_layer_share_a_cell_and_the_worst_one_counts(make_report):
-    experts = [make_report(0, f"mlp.experts.{i}.up", sqnr_db=20.0 - i) for i in range(5)]
-    (cell,) = cells(experts)
-    assert cell.module == "mlp.experts.*.up"
-    assert cell.report is experts[4]
-
-
-def test_exact_and_layerless_tensors_have_no_cell(make_report):
+def test_exact_and_layerless_tensors_are_not_drawn(make_report):
     report = make_report(0, "attn.q")
     exact = replace(report, error=replace(report.error, sqnr_db=None))
-    assert cells([exact, replace(report, layer=None)]) == []
-    assert heat_map([exact]) is None
+    assert heat_map([exact, replace(report, layer=None)]) is None
 
 
 def test_one_tooltip_per_cell(reports):
     drawn = heat_map(reports)
     assert drawn is not None
-    assert drawn.count("<title>") == len(cells(reports)) == 28
+    assert drawn.count("<title>") == 28
 
 
 def test_one_value_everywhere_is_drawn(make_report):

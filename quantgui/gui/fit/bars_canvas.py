@@ -29,7 +29,7 @@ from quantgui.gui.widgets.verdict_badge import badge_width, paint_badge
 from quantgui.types import MemoryEstimate, MemoryKind
 
 TOP, BOTTOM, LEFT = 44, 46, 84
-MIN_ROW, MAX_ROW, MAX_BAR = 26, 72, 36
+MIN_ROW, MAX_ROW, MAX_BAR = 26, 100, 48
 MOST_TICKS = 8
 TOTAL_ROOM = 82
 TICK_ROOM = 64
@@ -228,7 +228,7 @@ class BarsCanvas(QWidget):
         painter.setFont(theme.font(theme.SMALL, QFont.Weight.Medium))
         metrics = QFontMetricsF(painter.font())
         for line, limit in enumerate(scale.limits):
-            words = f"{limit.name} {formatting.memory(limit.nbytes)}"
+            words = f"{limit.name} {formatting.memory(limit.nbytes)}{', far to the right' if limit.is_far else ''}"
             width = metrics.horizontalAdvance(words) + 20
             y = 4.0 + 17 * line
             painter.setPen(colors.color("text"))

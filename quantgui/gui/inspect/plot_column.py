@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from quantgui import units
@@ -11,9 +11,11 @@ from quantgui.gui.plots.base import PlotPanel
 from quantgui.gui.plots.tensor_plot import shown_report
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.text import heading, muted
+from quantgui.jobs.job import Job
 from quantgui.types import TensorReport
 
 PLOT_HEIGHT = 226
+LEAST_WIDTH = 344
 
 
 class PlotColumn(QScrollArea):
@@ -28,6 +30,7 @@ class PlotColumn(QScrollArea):
         self._facts = muted()
         self._panels: list[tuple[PlotPanel, Card, Subject]] = []
         self._selected: str | None = None
+        self._job: Job | None = None
         self._turn = 0
         content = QWidget()
         content.setProperty("role", "plain")
@@ -41,6 +44,9 @@ class PlotColumn(QScrollArea):
                 self._add(plot)
         self._layout.addStretch(1)
         self.setWidgetResizable(True)
+        self.setMinimumWidth(LEAST_WIDTH)
+        self.setAccessibleName("Plots of the tensor")
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidget(content)
 
@@ -58,8 +64,10 @@ class PlotColumn(QScrollArea):
     def _due(self) -> list[tuple[PlotPanel, Card, Subject]]:
         """All plots; while a run is at work one after the other, so that no redraw keeps the window waiting."""
         run, selected = self._source.run, self._source.selected_tensor
-        if run is None or run.outcome is not None or selected != self._selected:
-            self._selected = selected
+        is_filling = run is not None and run.outcome is None and (run.fraction is None or run.fraction < 1)
+        job = run.job if run is not None else None
+        if not is_filling or selected != self._selected or job is not self._job:
+            self._selected, self._job = selected, job
             return self._panels
         self._turn = (self._turn + 1) % len(self._panels)
         return [self._panels[self._turn]]

@@ -18,6 +18,10 @@ from quantgui.jobs.report_log import ReportLog
 from quantgui.types import Role, UserError
 
 SORT_KEY = "inspect.sort"
+COLUMNS_KEY = "inspect.columns"
+BY_FLOW = "0 ascending"
+OF_A_CHANGE = frozenset(("Scheme", "SQNR", "Max error", "After", "Cosine", "MSE", "Clipped", "To zero"))
+"""Columns that have nothing to say about a model that was only measured."""
 ROLES = {
     Role.ATTENTION: "Attention",
     Role.MLP: "MLP",
@@ -39,20 +43,22 @@ class TensorsCard(Card):
 
     def __init__(self, state: AppState) -> None:
         super().__init__("Tensors")
+        self._state = state
         self._reports = ReportLog()
         self.model = TensorTable(self)
         self.view = TensorView(self.model, remember=lambda order: state.remember(SORT_KEY, order))
         self._search = QLineEdit()
-        self._search.setPlaceholderText("Filter by name or scheme")
+        self._search.setPlaceholderText("Filter tensors")
         self._search.setAccessibleName("Filter tensors")
         self._search.setClearButtonEnabled(True)
-        self._search.setFixedWidth(190)
+        self._search.setMinimumWidth(90)
+        self._search.setMaximumWidth(190)
         self._roles = QComboBox()
         self._roles.setAccessibleName("Filter by role")
         self._roles.addItem("All roles", None)
         for role, words in ROLES.items():
             self._roles.addItem(words, role)
-        menu = icon_button("more", "Export the table")
+        menu = icon_button("more", "Columns and export of the table")
         menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu.setMenu(self._make_menu())
         for widget in (self._search, self._roles, menu):
@@ -61,12 +67,14 @@ class TensorsCard(Card):
         self._search.textChanged.connect(self._filter)
         self._roles.currentIndexChanged.connect(self._filter)
         self.view.chosen.connect(self.chosen)
-        self.view.sort_by(state.remembered(SORT_KEY))
+        self.view.sort_by(state.remembered(SORT_KEY) or BY_FLOW)
+        self.view.show_all_columns(state.remembered(COLUMNS_KEY) == "all")
 
-    def show_reports(self, reports: ReportLog, selected: str | None) -> None:
-        """Follow these reports and mark the selected tensor."""
+    def show_reports(self, reports: ReportLog, selected: str | None, *, is_changed: bool = True) -> None:
+        """Follow these reports and mark the selected tensor; `is_changed` says whether there is a before and after."""
         self._reports = reports
         self.model.show(reports)
+        self.view.leave_out(() if is_changed else OF_A_CHANGE)
         self.view.select(selected)
         self._count()
 
@@ -85,10 +93,19 @@ class TensorsCard(Card):
         menu = QMenu(self)
         menu.addAction("Copy as CSV", lambda: QGuiApplication.clipboard().setText(self.model.table().to_csv()))
         menu.addAction("Save CSV…", self._ask_and_save)
+        menu.addSeparator()
+        every = menu.addAction("Show every column")
+        every.setCheckable(True)
+        every.setChecked(self._state.remembered(COLUMNS_KEY) == "all")
+        every.toggled.connect(self._show_all_columns)
         return menu
 
+    def _show_all_columns(self, is_wanted: bool) -> None:
+        self._state.remember(COLUMNS_KEY, "all" if is_wanted else "")
+        self.view.show_all_columns(is_wanted)
+
     def _ask_and_save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the table", "tensors.csv", "*.csv")
+        name, _ = QFileDialog.getSaveFileName(self, "Save the table", str(Path.home() / "tensors.csv"), "*.csv")
         if name:
             try:
                 self.save(Path(name))

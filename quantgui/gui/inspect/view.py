@@ -124,12 +124,13 @@ class InspectView(QWidget):
         self._frame.set_title(_title(run), _subtitle(run))
         self._frame.show_error(self._error or _failure(run))
         is_inspection = isinstance(run.job, InspectJob)
-        self._map_card.setHidden(is_inspection and not measured(run.reports.values()))
+        is_changed = not is_inspection or bool(measured(run.reports.values()))
+        self._map_card.setHidden(not is_changed)
         self._measure_button.setVisible(self._state.checkpoint is not None and run.status is not RunStatus.RUNNING)
         self._report.setVisible(not is_inspection and run.status is RunStatus.FINISHED)
         for panel in self._maps:
             panel.refresh()
-        self._tensors.show_reports(run.reports, self._state.selected_tensor)
+        self._tensors.show_reports(run.reports, self._state.selected_tensor, is_changed=is_changed)
         self._plots.refresh()
 
     def _select_something(self, run: RunState) -> None:
@@ -148,8 +149,8 @@ def _failure(run: RunState) -> UserError | None:
 
 def _title(run: RunState) -> str:
     if run.status is RunStatus.RUNNING:
-        part = f" {100 * run.fraction:.0f}{units.NBSP}%" if run.fraction is not None else ""
-        return f"{run.stage}{part}"
+        is_counting = run.fraction is not None and run.fraction < 1
+        return f"{run.stage} {100 * (run.fraction or 0):.0f}{units.NBSP}%" if is_counting else run.stage
     lowest = worst(run.reports.values(), 1)
     if lowest and lowest[0].error:
         return f"{lowest[0].short_name} is furthest from the original: {units.decibels(lowest[0].error.sqnr_db)}"

@@ -136,7 +136,7 @@ class ModelPage(PageFrame):
     def _show(self) -> None:
         state, checkpoint = self._state, self._state.checkpoint
         self._busy.setVisible(bool(state.checkpoint_busy))
-        self.show_error(state.checkpoint_error)
+        self.show_error(state.checkpoint_error, state.dismiss_error)
         self._next.setEnabled(checkpoint is not None)
         self._show_picker(checkpoint is None and state.checkpoint_error is not None)
         if checkpoint is None:

@@ -41,7 +41,7 @@ from quantgui.schemes.presets import PRESETS, Preset
 from quantgui.schemes.recipe import Rule, SchemeSpec
 from quantgui.types import UserError
 
-LEFT_WIDTH = 324
+LEFT_WIDTH = 332
 FILE_FILTER = "QuantGUI recipe (*.json)"
 
 
@@ -115,7 +115,7 @@ class RecipePage(QWidget):
         card = Card("Precision")
         self._summary = muted()
         self._settings = QVBoxLayout()
-        card.body.addWidget(self._schemes, 100)  # as tall as its rows before the stretch gets anything
+        card.body.addWidget(self._schemes)
         card.body.addWidget(self._summary)
         card.body.addLayout(self._settings)
         card.body.addStretch(1)
@@ -139,10 +139,11 @@ class RecipePage(QWidget):
     def _tensors_card(self) -> Card:
         self._tensors = Card("Tensors")
         search = QLineEdit()
-        search.setPlaceholderText("Filter by name or precision")
+        search.setPlaceholderText("Filter tensors")
         search.setAccessibleName("Filter tensors")
         search.setClearButtonEnabled(True)
-        search.setFixedWidth(200)
+        search.setMinimumWidth(90)
+        search.setMaximumWidth(200)
         search.textChanged.connect(self._table.filter.setFilterFixedString)
         self._override = button("Change precision", tip="Give the selected tensors a precision of their own")
         self._override.setMenu(self._override_menu())
@@ -283,7 +284,7 @@ class RecipePage(QWidget):
 
     def _save(self) -> None:
         name = self._state.recipe.name or self._state.recipe.base.id
-        path, _ = QFileDialog.getSaveFileName(self, "Save this recipe", f"{name}.json", FILE_FILTER)
+        path, _ = QFileDialog.getSaveFileName(self, "Save this recipe", str(Path.home() / f"{name}.json"), FILE_FILTER)
         if path:
             self.save_file(Path(path))
 
@@ -297,7 +298,7 @@ class RecipePage(QWidget):
 
 def _subtitle(plan: RecipePlan) -> str:
     if not plan.problems:
-        return "Predicted from the formats' own layouts, scales included; the files will have just this size."
+        return "All tensors with their scales, just as the files will hold them; a file adds its header of some kB."
     stay = "tensor stays as it is" if plan.problems == 1 else "tensors stay as they are"
     return f"{plan.problems} {stay}, marked in the table. {plan.commonest_problem}"
 
@@ -309,6 +310,7 @@ def _scrolling(content: QWidget, width: int) -> QScrollArea:
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setMinimumWidth(width)
+    area.setAccessibleName("Precision and its settings")
     area.setWidget(content)
     return area
 

@@ -68,6 +68,7 @@ class RunPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Look at the disk again: it may have changed."""
         super().showEvent(event)
+        self._remember_place()
         self._library.refresh()
         self._prepare.refresh()
         self._show()
@@ -93,7 +94,8 @@ class RunPage(QWidget):
         self._inspect = button("Inspect", lambda: self._state.request_page("inspect"), icon="inspect", primary=True)
         self._cancel = button("Cancel", self._state.cancel_run, icon="stop")
         self._start = button("Quantize", self.start, icon="run", primary=True, tip="Ctrl+R")
-        for widget in (self._again, self._report, self._inspect, self._cancel, self._start):
+        self._actions = (self._again, self._report, self._inspect, self._cancel, self._start)
+        for widget in self._actions:
             self._frame.buttons.addWidget(widget)
 
     def _connect(self) -> None:
@@ -103,7 +105,6 @@ class RunPage(QWidget):
         state.checkpoint_changed.connect(self._throttle.request)
         state.recipe_changed.connect(self.set_up_again)
         self._prepare.changed.connect(self._throttle.request)
-        self._result.again.connect(self.set_up_again)
         self._library.opened.connect(self._open)
 
     def _open(self, folder: str) -> None:
@@ -112,14 +113,18 @@ class RunPage(QWidget):
 
     def _ended(self) -> None:
         """A run has ended, or one was deleted."""
+        self._remember_place()
+        if self.isVisible():
+            self._library.refresh()
+            self._throttle.now()
+
+    def _remember_place(self) -> None:
+        """Finished runs are also looked for where this one was written."""
         run = self._state.run
         if run and isinstance(run.outcome, Finished) and run.outcome.quantized is not None:
             known = self._state.remembered(FOLDERS_KEY)
             output = run.outcome.quantized.output
             self._state.remember(FOLDERS_KEY, remember_folder(known, output, self._state.outputs_folder))
-        if self.isVisible():
-            self._library.refresh()
-            self._throttle.now()
 
     def _show(self) -> None:
         run = self._state.run
@@ -128,6 +133,7 @@ class RunPage(QWidget):
             run is not None and not is_running and isinstance(run.job, QuantizeJob) and run.outcome is not self._aside
         )
         self._stack.setCurrentIndex(1 if self._state.checkpoint is not None or is_running or is_over else 0)
+        had_focus = any(widget.hasFocus() for widget in self._actions)
         for widget, is_shown in (
             (self._again, is_over),
             (self._report, is_over and run is not None and run.status is RunStatus.FINISHED),
@@ -136,6 +142,8 @@ class RunPage(QWidget):
             (self._start, not is_running and not is_over),
         ):
             widget.setVisible(is_shown)
+        if had_focus:  # a button that goes away would hand the focus to the rail
+            next(widget for widget in reversed(self._actions) if not widget.isHidden()).setFocus()
         if is_running != self._clock.isActive():
             self._clock.start() if is_running else self._clock.stop()
         if is_running and run is not None:
@@ -174,6 +182,7 @@ def _scrolling(content: QWidget) -> QScrollArea:
     if layout is not None:
         layout.setContentsMargins(0, 0, 10, 0)
     area.setWidget(content)
+    area.setAccessibleName("Run")
     return area
 
 

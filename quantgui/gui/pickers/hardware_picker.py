@@ -85,20 +85,23 @@ class HardwarePicker(QWidget):
 
     def _machine(self) -> QWidget:
         card = Card("What was found here")
-        facts = Facts(machine_facts(self._state.machine))
-        card.body.addWidget(facts)
+        self._found = Facts(machine_facts(self._state.machine))
+        card.body.addWidget(self._found)
         card.body.addStretch(1)
         buttons = QHBoxLayout()
         buttons.addWidget(button("Look again", self._state.refresh_machine, icon="refresh"))
         buttons.addStretch(1)
         buttons.addWidget(button("Use this machine", lambda: self._choose(self._state.machine), primary=True))
         card.body.addLayout(buttons)
-        self._state.hardware_changed.connect(lambda: facts.set_facts(machine_facts(self._state.machine)))
+        self._state.hardware_changed.connect(self._show_machine)  # a method: Qt disconnects it with the dialog
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 12, 0, 0)
         layout.addWidget(card)
         return page
+
+    def _show_machine(self) -> None:
+        self._found.set_facts(machine_facts(self._state.machine))
 
     def _choose(self, target: HardwareTarget) -> None:
         self._state.choose_hardware(target)

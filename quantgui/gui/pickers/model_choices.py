@@ -10,6 +10,8 @@ from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
 from quantgui.checkpoint.hub_cache import cached_models
 from quantgui.checkpoint.resolve import DEMO
 
+UNSUPPORTED = "Cannot be estimated yet: its architecture is not known here. A folder with its weights can be opened."
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
@@ -22,13 +24,14 @@ class ModelChoice:
     nbytes: int | None = None
     context: int | None = None
     note: str = ""
+    is_supported: bool = True
 
 
 def model_choices(recent: Sequence[str]) -> list[ModelChoice]:
     """The bundled model, recent ones, Hugging Face's cache, the catalogue; each reference once, in this order."""
     choices = [ModelChoice(DEMO, "demo", "Bundled", note="A small Llama that comes with QuantGUI."), *_recent(recent)]
     choices += [ModelChoice(m.path, m.name, "On this machine", nbytes=m.nbytes, note=m.path) for m in cached_models()]
-    choices += [_from_catalogue(entry) for entry in catalogue() if entry.supported]
+    choices += [_from_catalogue(entry) for entry in catalogue()]
     return list({choice.reference: choice for choice in reversed(choices)}.values())[::-1]
 
 
@@ -48,5 +51,6 @@ def _from_catalogue(entry: CatalogueEntry) -> ModelChoice:
         where="Catalogue",
         parameters=entry.parameters,
         context=entry.config.context_length,
-        note="Shapes only: nothing is downloaded. Good for estimates.",
+        note="Shapes only: nothing is downloaded. Good for estimates." if entry.supported else UNSUPPORTED,
+        is_supported=entry.supported,
     )

@@ -11,28 +11,28 @@ from quantgui.gui.pickers.model_choices import ModelChoice, model_choices
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.row_model import Column
 from quantgui.gui.widgets.search_table import SearchTable
-from quantgui.gui.widgets.text import muted
+from quantgui.gui.widgets.text import muted, small
 
 FILE_FILTER = "Models (*.safetensors *.gguf *.bin *.pt *.pth config.json)"
 COLUMNS = (
     Column("Model", lambda row: row.name, tip=lambda row: row.note),
-    Column("Where", lambda row: row.where),
+    Column("Where", lambda row: row.where if row.is_supported else "Not estimated yet"),
     Column(
         "Parameters",
-        lambda row: formatting.parameters(row.parameters) if row.parameters else "",
+        lambda row: formatting.parameters(row.parameters) if row.parameters else "–",
         sort=lambda row: row.parameters,
         right=True,
     ),
     Column(
         "Context",
-        lambda row: formatting.tokens(row.context) if row.context else "",
+        lambda row: formatting.tokens(row.context) if row.context else "–",
         sort=lambda row: row.context,
         right=True,
         word="Context length",
     ),
     Column(
         "Files",
-        lambda row: formatting.file_size(row.nbytes) if row.nbytes else "",
+        lambda row: formatting.file_size(row.nbytes) if row.nbytes else "–",
         sort=lambda row: row.nbytes,
         right=True,
         word="Checkpoint",
@@ -48,17 +48,20 @@ class ModelPicker(QWidget):
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self.table = SearchTable(COLUMNS, "Models", filter_hint="Search models", noun="model")
+        self.table = SearchTable(
+            COLUMNS, "Models", filter_hint="Search models", noun="model", is_quiet=lambda row: not row.is_supported
+        )
         self.table.set_rows(model_choices(state.recent_models))
         self.table.set_widths(0, 130, 110, 90, 90)
         self.table.chosen.connect(self._open_choice)
         self._open = button("Open", self._open_current, primary=True)
         self._open.setEnabled(False)
-        self.table.selected.connect(lambda row: self._open.setEnabled(True))
+        self.table.selected.connect(self._selected)
+        self._note = small()
         foot = QHBoxLayout()
         foot.addWidget(button("Open folder…", self._open_folder, icon="folder"))
         foot.addWidget(button("Open file…", self._open_file, icon="file"))
-        foot.addStretch(1)
+        foot.addWidget(self._note, 1)
         foot.addWidget(self._open)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -67,13 +70,18 @@ class ModelPicker(QWidget):
         layout.addWidget(self.table, 1)
         layout.addLayout(foot)
 
+    def _selected(self, choice: ModelChoice) -> None:
+        self._open.setEnabled(choice.is_supported)
+        self._note.setText("" if choice.is_supported else choice.note)
+
     def _open_current(self) -> None:
         choice = self.table.current()
         if choice is not None:
             self._open_choice(choice)
 
     def _open_choice(self, choice: ModelChoice) -> None:
-        self._ask_for(choice.reference)
+        if choice.is_supported:
+            self._ask_for(choice.reference)
 
     def _open_folder(self) -> None:
         self._ask_for(QFileDialog.getExistingDirectory(self, "Open a model folder", self._start()))

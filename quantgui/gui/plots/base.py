@@ -43,6 +43,7 @@ class PlotPanel(QWidget):
         self._empty = muted()
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._table = QTableView()
+        self._table.setAccessibleName(f"{title}, as a table")
         self._table.setAlternatingRowColors(True)
         self._table.verticalHeader().hide()
         self._table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
@@ -161,7 +162,7 @@ class PlotPanel(QWidget):
         return menu
 
     def _ask_and_save(self, suffix: str) -> None:
-        suggestion = f"{self.title.lower().replace(' ', '-')}.{suffix}"
+        suggestion = str(Path.home() / f"{self.title.lower().replace(' ', '-')}.{suffix}")
         name, _ = QFileDialog.getSaveFileName(self, f"Save “{self.title}”", suggestion, f"*.{suffix}")
         if name:
             try:

@@ -39,6 +39,7 @@ class Canvas(pg.PlotWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(110)
         self.setMouseTracking(True)
+        self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)  # one stop of the Tab key, not two
         self._key = pg.LabelItem(justify="left")
         self._key.setParentItem(self.view)
         self._key.anchor(itemPos=(0, 0), parentPos=(0, 0), offset=(6, 0))

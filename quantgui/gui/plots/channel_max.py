@@ -19,7 +19,7 @@ from quantgui.gui.plots.table_data import TableData
 from quantgui.gui.plots.tensor_plot import TensorPlot
 from quantgui.types import TensorReport
 
-TITLE = "Largest weight per output channel"
+TITLE = "Largest weight per channel"
 
 
 def outlier_limit(values: Sequence[float]) -> float:

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from quantgui import units
 from quantgui.gui import theme
-from quantgui.gui.plots.layer_grid import Cell, LayerGrid
 from quantgui.report.colors import cividis, text_on
+from quantgui.report.layer_grid import Cell, LayerGrid
 
 _AXIS = 36  # room for layer numbers and the axis title
 _SCALE = 62  # room for the colour scale and its numbers

@@ -6,9 +6,9 @@ from quantgui import units
 from quantgui.gui.plots import Plot, Source, Subject
 from quantgui.gui.plots.base import PlotPanel
 from quantgui.gui.plots.heat_map_canvas import HeatMapCanvas
-from quantgui.gui.plots.layer_grid import Cell, LayerGrid
 from quantgui.gui.plots.table_data import TableData
 from quantgui.jobs.report_log import ReportLog
+from quantgui.report.layer_grid import Cell, LayerGrid
 
 TITLE = "SQNR by layer and module"
 

@@ -110,8 +110,6 @@ def _one_scale(report: TensorReport) -> bool:
 def _caption(report: TensorReport) -> str:
     words = ["kept as it was"] if report.scheme_id is None else []
     if report.error is not None:
-        inside = max(0.0, 1 - report.error.clipped - report.error.zeroed)
-        words.append(f"{units.percent(inside)} in range")
         words.append(f"{units.percent(report.error.clipped)} clipped")
         words.append(f"{units.percent(report.error.zeroed)} became zero")
     if report.step:

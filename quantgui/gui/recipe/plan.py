@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
 from quantgui import units
+from quantgui.module_order import place_of
 from quantgui.quant.assignment import WHY_KEPT, assign
 from quantgui.report.findings import describe_recipe
 from quantgui.schemes.assignment import Assignment
@@ -28,6 +30,14 @@ class PlannedTensor:
         return f"{why[:1].upper()}{why[1:]}" if self.is_problem and why else self.assignment.why
 
     @property
+    def reason_in_brief(self) -> str:
+        """The reason for a narrow column: "Norms" instead of "Norms are kept: a few numbers that scale everything."."""
+        if self.reason.startswith("Group size"):
+            return "Group does not fit"
+        head = re.split(r" (?:are|is) kept: ", self.reason)[0]
+        return head.replace("A rule keeps it: ", "Rule ").removeprefix("The ").rstrip(".")
+
+    @property
     def bits(self) -> float:
         """Bits per weight as stored, 0 for an empty tensor."""
         numel = self.assignment.tensor.numel
@@ -36,7 +46,7 @@ class PlannedTensor:
 
 @dataclass(frozen=True)
 class RecipePlan:
-    """The planned tensors in the checkpoint's order; `error` says why there are none."""
+    """The planned tensors in the order of the flow through the model; `error` says why there are none."""
 
     tensors: tuple[PlannedTensor, ...] = ()
     bytes_before: int = 0
@@ -65,7 +75,7 @@ class RecipePlan:
 def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
     """Assign and count. What the recipe has wrong becomes the plan's error."""
     try:
-        assignments = assign(checkpoint, recipe)
+        assignments = sorted(assign(checkpoint, recipe), key=lambda a: place_of(a.tensor))
     except UserError as error:
         return RecipePlan(error=error)
     except ValueError as error:

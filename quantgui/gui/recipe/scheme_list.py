@@ -1,4 +1,4 @@
-"""The precisions to choose from: what each is at the left, bits per weight and size of the open model at the right."""
+"""The precisions to choose from: what each is at the left, bits per weight and bytes of tensors at the right."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
 from quantgui import units
 from quantgui.gui import theme
 from quantgui.quant.method import SchemeRow
-from quantgui.types import MemoryEstimate
+from quantgui.types import MemoryEstimate, MemoryKind
 
-ROW_HEIGHT = 40
-FEWEST_ROWS = 4
+ROW_HEIGHT = 38
+SHOWN_ROWS = 8  # so that the settings below stay in sight however many precisions there are
 _ROW = Qt.ItemDataRole.UserRole
 _ESTIMATE = Qt.ItemDataRole.UserRole + 1
 
@@ -43,8 +43,7 @@ class SchemeList(QListWidget):
             item.setData(_ROW, row)
             item.setToolTip(f"{row.summary}\nLoaded by {', '.join(row.runtimes)}.")
             self.addItem(item)
-        self.setMinimumHeight(min(len(rows), FEWEST_ROWS) * ROW_HEIGHT)
-        self.setMaximumHeight(len(rows) * ROW_HEIGHT + 4)
+        self.setFixedHeight(min(len(rows), SHOWN_ROWS) * ROW_HEIGHT + 4)
         self.currentItemChanged.connect(self._announce)
 
     def show_choice(self, scheme_id: str) -> None:
@@ -57,7 +56,7 @@ class SchemeList(QListWidget):
         self.blockSignals(False)
 
     def show_estimates(self, estimates: Sequence[MemoryEstimate]) -> None:
-        """Show bits per weight and file size of the open model beside each precision."""
+        """Show bits per weight and tensor bytes of the open model beside each precision."""
         by_id = {estimate.scheme_id: estimate for estimate in estimates}
         for index in range(self.count()):
             item = self.item(index)
@@ -100,7 +99,8 @@ class _RowDelegate(QStyledItemDelegate):
         row: SchemeRow = index.data(_ROW)
         estimate: MemoryEstimate | None = index.data(_ESTIMATE)
         bits = estimate.bits_per_weight if estimate else row.bits
-        size = units.file_size(estimate.file_bytes) if estimate and estimate.file_bytes else ""
+        weights = estimate.part(MemoryKind.WEIGHTS) if estimate else None
+        size = units.file_size(weights) if weights else ""
         upper = QRectF(rect.left(), rect.top(), rect.width(), rect.height() / 2)
         lower = upper.translated(0, rect.height() / 2)
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight

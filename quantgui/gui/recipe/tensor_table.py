@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QIcon, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from quantgui import units
 from quantgui.gui import icons, theme
 from quantgui.gui.recipe.plan import PlannedTensor
+from quantgui.module_order import place_of
 from quantgui.report.findings import describe_scheme
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
 SEARCH_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 28
+ROOM_FOR_SHAPE, ROOM_FOR_BITS = 640, 540
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,17 @@ def _scheme(planned: PlannedTensor) -> str:
     return planned.assignment.scheme.id if planned.assignment.scheme else "kept"
 
 
-def _layer_order(planned: PlannedTensor) -> tuple[int, str]:
-    tensor = planned.assignment.tensor
-    return (-1 if tensor.layer is None else tensor.layer, tensor.module)
-
-
 COLUMNS = (
-    Column("Tensor", lambda p: p.assignment.tensor.short_name, _layer_order, 172),
+    Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 168),
     Column(
-        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 104, number=True
+        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 100, number=True
     ),
     Column("Precision", _scheme, _scheme, 78),
     Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 94, number=True),
     Column(
         "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 84, number=True
     ),
-    Column("Why it is kept", lambda p: p.reason, lambda p: p.reason),
+    Column("Why it is kept", lambda p: p.reason_in_brief, lambda p: p.reason),
 )
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -160,6 +157,13 @@ class TensorTable(QTableView):
             if column.width:
                 self.setColumnWidth(index, column.width)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """What becomes of a tensor comes before its shape and bits, where there is no room for all."""
+        super().resizeEvent(event)
+        room = event.size().width()
+        self.setColumnHidden(1, room < ROOM_FOR_SHAPE)
+        self.setColumnHidden(3, room < ROOM_FOR_BITS)
 
     def selected_names(self) -> list[str]:
         """Full names of the selected tensors, in the order of the rows."""

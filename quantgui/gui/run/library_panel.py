@@ -48,6 +48,7 @@ class LibraryPanel(Card):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidget(content)
+        area.setAccessibleName("Finished runs")
         self.body.addWidget(area, 1)
         self.header.addWidget(icon_button("refresh", "Look again", self.refresh))
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QUrl, Signal
+from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from quantgui import units
-from quantgui.gui import glossary, icons, theme
+from quantgui.gui import glossary
 from quantgui.gui.app_state import AppState
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_panel import ErrorPanel
+from quantgui.gui.widgets.icon_label import IconLabel
 from quantgui.gui.widgets.text import heading, label, muted, small
 from quantgui.jobs.events import Cancelled, Failed, Finished, QuantizeResult, VerificationStatus
 from quantgui.jobs.fold import RunState
@@ -31,8 +32,6 @@ _ICONS = {
 
 class ResultPanel(QWidget):
     """Shows the outcome of a RunState; built anew for each outcome."""
-
-    again = Signal()  # set up another run
 
     def __init__(self, state: AppState) -> None:
         super().__init__()
@@ -58,7 +57,6 @@ class ResultPanel(QWidget):
                 self._show_failure(failed)
             case Cancelled():
                 self._layout.addWidget(muted("Nothing of the output is left."))
-                self._layout.addWidget(_row(button("Set up a run", self.again.emit)))
         self._layout.addStretch(1)
 
     def _show_result(self, result: QuantizeResult, reports: Sequence[TensorReport]) -> None:
@@ -102,7 +100,6 @@ class ResultPanel(QWidget):
         error = UserError(failed.message, hint=failed.hint, details=failed.details)
         self._layout.addWidget(ErrorPanel(error))
         self._layout.addWidget(muted("Nothing of the output is left."))
-        self._layout.addWidget(_row(button("Set up a run", self.again.emit)))
 
     def _inspect(self, name: str) -> None:
         self._state.select_tensor(name)
@@ -149,8 +146,6 @@ def _figures(figures: Sequence[KeyFigure]) -> QGridLayout:
 def _verification(result: QuantizeResult) -> QWidget:
     status = result.verification.status
     icon, color = _ICONS[status]
-    picture = QLabel()
-    picture.setPixmap(icons.pixmap(icon, 18, getattr(theme.current(), color)))
     words = QVBoxLayout()
     words.setSpacing(2)
     words.addWidget(label(VERIFICATION_WORDS[status], "strong"))
@@ -160,7 +155,7 @@ def _verification(result: QuantizeResult) -> QWidget:
     row = QHBoxLayout(box)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(10)
-    row.addWidget(picture)
+    row.addWidget(IconLabel(icon, 18, color))
     row.addLayout(words, 1)
     return box
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QPushButton, QToolButton
 
 from quantgui.gui import icons
@@ -14,13 +14,14 @@ def button(
     text: str, clicked: Callable[[], object] | None = None, *, icon: str = "", primary: bool = False, tip: str = ""
 ) -> QPushButton:
     """A push button; `primary` for the one action a page is about."""
-    made = QPushButton(f" {text}" if icon else text)  # the style leaves too little room beside an icon
+    made = QPushButton(text)
     made.setAccessibleName(text)
     made.setProperty("primary", primary)
     made.setAutoDefault(False)
     made.setToolTip(tip)
     if icon:
         icons.set_icon(made, icon)
+        made.setIconSize(QSize(icons.BESIDE_TEXT + icons.GAP, icons.BESIDE_TEXT))
     if clicked is not None:
         made.clicked.connect(lambda: clicked())
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.icon_label import IconLabel
@@ -23,13 +23,17 @@ class EmptyState(QWidget):
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         text = muted(sentence)
         text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        text.setMaximumWidth(440)
+        text.setFixedWidth(440)
+        middle = QHBoxLayout()  # an alignment instead would ignore that wrapped text needs height
+        middle.addStretch(1)
+        middle.addWidget(text)
+        middle.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setSpacing(10)
         layout.addStretch(2)
         layout.addWidget(IconLabel(icon, 44, "muted"))
         layout.addWidget(words)
-        layout.addWidget(text, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(middle)
         if action:
             layout.addSpacing(6)
             layout.addWidget(button(action, clicked, primary=True), 0, Qt.AlignmentFlag.AlignHCenter)

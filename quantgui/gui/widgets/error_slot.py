@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from quantgui.gui.widgets.error_panel import ErrorPanel
@@ -19,8 +21,8 @@ class ErrorSlot(QWidget):
         self._panel: ErrorPanel | None = None
         self.hide()
 
-    def show_error(self, error: UserError | None) -> None:
-        """Show `error`, or nothing for None."""
+    def show_error(self, error: UserError | None, dismissed: Callable[[], object] | None = None) -> None:
+        """Show `error`, or nothing for None. With `dismissed` it has a cross, which calls that."""
         if error is self._error:
             return
         if self._panel is not None:
@@ -29,6 +31,8 @@ class ErrorSlot(QWidget):
             self._panel = None
         self._error = error
         if error is not None:
-            self._panel = ErrorPanel(error)
+            self._panel = ErrorPanel(error, dismissable=dismissed is not None)
+            if dismissed is not None:
+                self._panel.dismissed.connect(dismissed)
             self._layout.addWidget(self._panel)
         self.setVisible(error is not None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -48,9 +50,9 @@ class PageFrame(QWidget):
         self._subtitle.setText(subtitle)
         self._subtitle.setVisible(bool(subtitle))
 
-    def show_error(self, error: UserError | None) -> None:
-        """Show what went wrong below the title, or nothing for None."""
-        self._error.show_error(error)
+    def show_error(self, error: UserError | None, dismissed: Callable[[], object] | None = None) -> None:
+        """Show what went wrong below the title, or nothing for None. With `dismissed` it can be put away."""
+        self._error.show_error(error, dismissed)
 
     def _scroller(self) -> QScrollArea:
         area = QScrollArea()
@@ -62,4 +64,5 @@ class PageFrame(QWidget):
         inner.setLayout(self.body)
         self.body.setContentsMargins(0, 0, 8, 0)
         area.setWidget(inner)
+        area.setAccessibleName(self._title.text())
         return area

@@ -10,7 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
 
-from quantgui.gui import glossary
+from quantgui.gui import glossary, theme
 
 Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -30,10 +30,11 @@ class Column:
 
 
 class RowModel(QAbstractTableModel):
-    """Holds the rows; nothing is copied out of them."""
+    """Holds the rows; nothing is copied out of them. Rows that `is_quiet` are greyed."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], is_quiet: Callable[[Any], bool] | None = None) -> None:
         super().__init__()
+        self._is_quiet = is_quiet
         self.columns = tuple(columns)
         self.rows: tuple[Any, ...] = ()
 
@@ -69,6 +70,8 @@ class RowModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if column.right else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return theme.current().color("muted") if self._is_quiet is not None and self._is_quiet(row) else None
         if role == SORT_ROLE:
             return column.sort(row) if column.sort else column.text(row).lower()
         return row if role == ROW_ROLE else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtCore import QByteArray, QEvent, QModelIndex, QObject, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -25,24 +25,35 @@ from quantgui.gui.widgets.row_model import ROW_ROLE, Column, FilterProxy, RowMod
 from quantgui.gui.widgets.text import small
 
 ROW_HEIGHT = 30
+_KEYS_FOR_TABLE = (Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
 class SearchTable(QWidget):
-    """`set_rows` fills it. `selected` follows the current row, `chosen` a double click or Enter."""
+    """`selected` follows the current row, `chosen` a double click or Enter. Rows that `is_quiet` are greyed."""
 
     selected = Signal(object)
     chosen = Signal(object)
 
-    def __init__(self, columns: Sequence[Column], name: str, *, filter_hint: str = "Filter", noun: str = "row") -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        name: str,
+        *,
+        filter_hint: str = "Filter",
+        noun: str = "row",
+        is_quiet: Callable[[Any], bool] | None = None,
+    ) -> None:
         super().__init__()
         self._noun = noun
-        self.model = RowModel(columns)
+        self.model = RowModel(columns, is_quiet)
         self._proxy = FilterProxy(self.model)
         self.filter = QLineEdit()
         self.filter.setPlaceholderText(filter_hint)
         self.filter.setAccessibleName(f"{filter_hint}: {name}")
         self.filter.setClearButtonEnabled(True)
         self.filter.textChanged.connect(self._filter)
+        self.filter.returnPressed.connect(self._choose_hit)
+        self.filter.installEventFilter(self)
         self._count = small(wrap=False)
         self.view = self._make_view(name)
         self.bar = QHBoxLayout()
@@ -100,6 +111,23 @@ class SearchTable(QWidget):
         """What is shown, as comma-separated text."""
         return self.model.csv(self.visible_rows())
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Arrows typed into the filter move in the table."""
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress and event.key() in _KEYS_FOR_TABLE:
+            self._step(0 if not self.view.currentIndex().isValid() else 1 if event.key() == Qt.Key.Key_Down else -1)
+            return True
+        return super().eventFilter(watched, event)
+
+    def _step(self, rows: int) -> None:
+        row = max(0, min(self._proxy.rowCount() - 1, max(0, self.view.currentIndex().row()) + rows))
+        self.view.setCurrentIndex(self._proxy.index(row, 0))
+
+    def _choose_hit(self) -> None:
+        """Enter in the filter takes the current row, or the first one that is left."""
+        self._step(0)
+        if self.current() is not None:
+            self.chosen.emit(self.current())
+
     def _make_view(self, name: str) -> QTableView:
         view = QTableView()
         view.setModel(self._proxy)
@@ -154,6 +182,8 @@ class SearchTable(QWidget):
         QGuiApplication.clipboard().setText(self.model.csv(rows))
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save as CSV", f"{self._noun}s.csv", "CSV (*.csv)")
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save as CSV", str(Path.home() / f"{self._noun}s.csv"), "CSV (*.csv)"
+        )
         if path:
             Path(path).write_text(self.csv(), encoding="utf-8")

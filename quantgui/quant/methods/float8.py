@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from quantgui.formats.compressed_tensors import FloatQuantized
 from quantgui.quant.method import Method, RowArithmetic, SchemeRow, ValueRange
+from quantgui.quant.storage_rounding import rounded_up
 from quantgui.schemes.parameters import Parameter
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
@@ -36,9 +37,9 @@ class Float8(RowArithmetic):
             absmax = rows.new_full((1, 1), max(whole.high, -whole.low))
         else:
             absmax = rows.abs().amax(dim=1, keepdim=True)
-        smallest = torch.finfo(scale_dtype).tiny
-        scale = torch.where(absmax > 0, (absmax / LARGEST).clamp_(min=smallest), 1.0).to(scale_dtype)
-        # Clamped because a value beyond 448 becomes NaN in e4m3fn, and rounding the scale can push the maximum there.
+        smallest = torch.finfo(torch.float32).tiny
+        scale = rounded_up(torch.where(absmax > 0, (absmax / LARGEST).clamp_(min=smallest), 1.0), scale_dtype)
+        # Clamped because a value beyond 448 becomes NaN in e4m3fn, and the division itself may round up to there.
         codes = (rows / scale.float()).clamp_(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
         return QuantizedRows(codes, scale)
 

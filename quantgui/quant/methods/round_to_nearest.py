@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from quantgui.formats.compressed_tensors import IntQuantized, PackQuantized
 from quantgui.quant.method import Method, RowArithmetic, SchemeRow, ValueRange
+from quantgui.quant.storage_rounding import rounded_up
 from quantgui.schemes.parameters import Parameter
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
@@ -28,14 +29,6 @@ MAX_TICK_LEVELS = 16
 def code_range(bits: int) -> tuple[int, int]:
     """Smallest and largest signed code: (-8, 7) for 4 bits."""
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-
-
-def rounded_up(scale: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """float32 scales in `dtype`, never smaller than they were: a scale rounded down would clip its largest weight."""
-    import torch
-
-    stored = scale.to(dtype)
-    return torch.where(stored.float() < scale, (scale * (1 + torch.finfo(dtype).eps)).to(dtype), stored)
 
 
 class RoundToNearest(RowArithmetic):
@@ -70,8 +63,8 @@ class RoundToNearest(RowArithmetic):
         else:
             absmax = high - low
             steps = float(2**self.scheme.bits - 1)
-        # An all-zero group gets scale 1 (its codes are zeros); a scale must not underflow to 0 in its storage dtype.
-        smallest = torch.finfo(scale_dtype).tiny
+        # An all-zero group gets scale 1 (its codes are zeros). Rounding up keeps a scale from underflowing to 0.
+        smallest = torch.finfo(torch.float32).tiny
         scale = rounded_up(torch.where(absmax > 0, (absmax / steps).clamp_(min=smallest), 1.0), scale_dtype)
         if self.scheme.symmetric:
             return scale, None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QToolButton
 
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages.model_page import ModelPage
@@ -72,3 +72,12 @@ def test_the_tree_keeps_qts_rules_for_models(qtbot, page, qtmodeltester) -> None
     tree = TensorTree()
     tree.set_branches(branches(page._state.checkpoint.tensors))
     qtmodeltester.check(tree)
+
+
+def test_an_error_can_be_put_away(qtbot, page, state, tmp_path) -> None:
+    open_model(qtbot, state, tmp_path / "nothing")
+    message = state.checkpoint_error.message
+    cross = next(b for b in page.findChildren(QToolButton) if b.accessibleName() == "Dismiss")
+    cross.click()
+    assert state.checkpoint_error is None
+    assert message not in words(page)

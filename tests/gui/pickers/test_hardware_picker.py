@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QLabel
 
 from quantgui.gui.pickers.hardware_picker import ALL_KINDS, HardwarePicker
-from quantgui.hardware.catalogue import devices
+from quantgui.hardware.catalogue import devices, target
 from quantgui.types import GIB
 
 
@@ -55,3 +56,12 @@ def test_own_numbers_become_hardware_and_impossible_ones_an_error_in_place(qtbot
     with qtbot.assertNotEmitted(picker.done):
         custom._choose()
     assert not custom._error.isHidden()
+
+
+def test_a_closed_picker_hears_nothing_any_more(qtbot, state) -> None:
+    picker = HardwarePicker(state)
+    picker.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    with qtbot.captureExceptions() as exceptions:
+        state.choose_hardware(target("RTX 3060"))
+    assert not exceptions

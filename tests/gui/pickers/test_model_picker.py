@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from quantgui.gui.pickers.model_choices import model_choices
+from PySide6.QtCore import Qt
+
+from quantgui.gui.pickers.model_choices import ModelChoice, model_choices
 from quantgui.gui.pickers.model_picker import ModelPicker
 
 
@@ -28,3 +30,32 @@ def test_enter_opens_and_says_that_it_is_done(qtbot, state) -> None:
     with qtbot.waitSignals([picker.done, state.fit_changed]):
         picker._open.click()
     assert state.checkpoint.name == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+def test_what_cannot_be_estimated_is_listed_and_says_so(qtbot, state) -> None:
+    picker = ModelPicker(state)
+    qtbot.addWidget(picker)
+    unknown = ModelChoice(
+        "org/strange", "org/strange", "Catalogue", note="Cannot be estimated yet.", is_supported=False
+    )
+    picker.table.set_rows([unknown])
+    picker.table.view.selectRow(0)
+    assert not picker._open.isEnabled()
+    assert picker._note.text() == unknown.note
+    with qtbot.assertNotEmitted(picker.done):
+        picker.table.chosen.emit(unknown)
+
+
+def test_the_keyboard_alone_finds_and_opens(qtbot, state) -> None:
+    picker = ModelPicker(state)
+    qtbot.addWidget(picker)
+    picker.show()
+    qtbot.keyClicks(picker.table.filter, "llama-3.1")
+    for key in (Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_Up):
+        qtbot.keyClick(picker.table.filter, key)
+    assert picker.table.view.currentIndex().row() == 0
+    first = picker.table.current()
+    assert first is not None
+    with qtbot.waitSignals([picker.done, state.fit_changed]):
+        qtbot.keyClick(picker.table.filter, Qt.Key.Key_Return)
+    assert state.checkpoint.name == first.name

@@ -7,7 +7,7 @@ import pytest
 from quantgui.checkpoint import open_checkpoint
 from quantgui.gui.recipe.plan import clear_override, finding, make_plan, override
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
-from quantgui.types import Checkpoint
+from quantgui.types import Checkpoint, Role
 
 QUERY = "model.layers.0.self_attn.q_proj.weight"
 INT4 = SchemeSpec("INT4", {"group_size": 32})
@@ -38,6 +38,7 @@ def test_a_group_size_that_does_not_divide_is_a_problem_at_the_row(model):
     plan = make_plan(model, Recipe(SchemeSpec("INT4", {"group_size": 48})))
     assert plan.problems == 14
     assert by_name(plan)[QUERY].reason.startswith("Group size 48 does not divide 64")
+    assert {p.reason_in_brief for p in plan.tensors if p.assignment.tensor.role is Role.NORM} == {"Norms"}
     assert plan.commonest_problem.startswith("Group size 48 does not divide")
     assert plan.bytes_after == plan.bytes_before
 

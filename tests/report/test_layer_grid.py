@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantgui.gui.plots.layer_grid import SMALLEST_SPAN, LayerGrid
+from quantgui.report.layer_grid import SMALLEST_SPAN, LayerGrid
 from tests.jobs import samples
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from quantgui.module_order import place
 from quantgui.types import TensorReport
 
 _EXPERT_NUMBER = re.compile(r"\bexpert \d+\b")
-SMALLEST_SPAN = 3.0
-"""Decibels between the ends of the colour scale at least, so that equal tensors do not look different."""
+SMALLEST_SPAN = 6.0
+"""Decibels between the ends of the colour scale at least: a factor of two in the error. Less must not look large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,17 @@ class Cell:
 
 
 class LayerGrid:
-    """Cells by (layer, module), in the order in which modules first appear."""
+    """Cells by (layer, module). Window and report both draw it, so that a colour means the same in both."""
 
     def __init__(self) -> None:
         self.cells: dict[tuple[int, str], Cell] = {}
-        self._modules: dict[str, None] = {}
+        self._modules: set[str] = set()
         self._layers: set[int] = set()
 
     @property
     def modules(self) -> list[str]:
-        """Rows of the map."""
-        return list(self._modules)
+        """Rows of the map, in the order of the flow through a layer."""
+        return sorted(self._modules, key=place)
 
     @property
     def layers(self) -> list[int]:
@@ -58,7 +59,7 @@ class LayerGrid:
             if report.layer is None or len(report.shape) < 2:
                 continue
             module = _EXPERT_NUMBER.sub("experts", report.module or report.name)
-            self._modules[module] = None
+            self._modules.add(module)
             self._layers.add(report.layer)
             key = (report.layer, module)
             self.cells[key] = _worse(self.cells.get(key), Cell(report.layer, module, report))
@@ -68,11 +69,9 @@ class LayerGrid:
         return [cell.sqnr_db for cell in self.cells.values() if cell.sqnr_db is not None]
 
     def span(self) -> tuple[float, float]:
-        """Ends of the colour scale in dB."""
+        """Ends of the colour scale in dB: the best tensor is the brightest."""
         values = self.values() or [0.0]
-        low, high = min(values), max(values)
-        missing = max(0.0, SMALLEST_SPAN - (high - low)) / 2
-        return low - missing, high + missing
+        return min(max(values) - SMALLEST_SPAN, *values), max(values)
 
     def worst(self) -> Cell | None:
         """The cell with the lowest SQNR."""

@@ -1,0 +1,103 @@
+"""How exactly GGUF files are predicted from configs alone, against the sizes of published files."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
+from quantgui.checkpoint.config import read_config
+from quantgui.formats.gguf.size import gguf_rows
+from quantgui.types import GB, GIB
+
+NAME = "fit-accuracy"
+HELP = "error of predicted GGUF file sizes, % (limits: median 0.1, 90th percentile 0.5, largest 1.5)"
+
+DATA = Path(__file__).parent / "data" / "gguf_sizes.json"
+STEP = {"bytes": 1, "GB": GB // 100, "GiB": GIB / 100}
+"""Smallest difference a published figure can show."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published file and its prediction."""
+
+    model: str
+    file_type: str
+    published: int
+    predicted: int
+    figure: str  # "bytes" exact; "GB" and "GiB" with two decimals
+    imatrix: bool
+    variant: str  # "" for what llama-quantize makes of the file type today
+
+    @property
+    def error_percent(self) -> float:
+        """Signed: positive where the prediction is too large."""
+        return 100 * (self.predicted / self.published - 1)
+
+    @property
+    def is_within_figure(self) -> bool:
+        """Whether the prediction is the published number, as far as its decimals show."""
+        return abs(self.predicted - self.published) <= STEP[self.figure]
+
+
+def run(work: Path) -> dict[str, Any]:
+    """Predict every file; the table goes to stderr, the summary of the standard types is returned."""
+    rows = list(read_rows())
+    print(table(rows), file=sys.stderr)
+    standard = [row for row in rows if not row.variant]
+    result: dict[str, Any] = {}
+    for name, chosen in (("", standard), ("exact_bytes_", [r for r in standard if r.figure == "bytes"])):
+        errors = sorted(abs(row.error_percent) for row in chosen)
+        result |= {
+            f"{name}rows": len(errors),
+            f"{name}median_percent": round(statistics.median(errors), 4),
+            f"{name}p90_percent": round(errors[int(0.9 * (len(errors) - 1) + 0.5)], 4),
+            f"{name}max_percent": round(errors[-1], 4),
+        }
+    return result | {"variant_rows": len(rows) - len(standard)}
+
+
+def read_rows() -> Iterable[Row]:
+    """The published files, each with its prediction."""
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    models: Mapping[str, Mapping[str, Any]] = data["models"]
+    for row in data["rows"]:
+        described = models[row["model"]]
+        sizes = _sizes(json.dumps(described), row["imatrix"])
+        yield Row(
+            row["model"],
+            row["file_type"],
+            row["bytes"],
+            sizes[row["file_type"]],
+            row["figure"],
+            row["imatrix"],
+            row["variant"],
+        )
+
+
+@cache
+def _sizes(described: str, imatrix: bool) -> dict[str, int]:
+    model = json.loads(described)
+    base = find_entry(model["base"]).config.raw if "base" in model else {}
+    config = read_config({**base, **model.get("config", {})})
+    return {name: file_bytes for name, _, file_bytes in gguf_rows(checkpoint_from_config("", config), imatrix)}
+
+
+def table(rows: Iterable[Row]) -> str:
+    """One line per file, the largest errors first."""
+    lines = [f"{'model':44} {'type':8} {'published':>13} {'predicted':>13} {'error %':>8}  figure"]
+    for row in sorted(rows, key=lambda row: (bool(row.variant), -abs(row.error_percent))):
+        remarks = [row.figure + (", same number" if row.is_within_figure else "")]
+        remarks += ["imatrix"] * row.imatrix + [row.variant] * bool(row.variant)
+        lines.append(
+            f"{row.model:44} {row.file_type:8} {row.published:13,} {row.predicted:13,} {row.error_percent:8.3f}  "
+            f"{'; '.join(remarks)}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+"""Tensors of a Hugging Face checkpoint -> the tensors of its GGUF file, in the order llama.cpp writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape
+from quantgui.types import Checkpoint, ModelConfig, TensorInfo, UserError
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h)\.(\d{1,5})\.(.+)$")
+_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|bert)\.)+")
+_DROPPED = re.compile("|".join(DROPPED))
+_NUMBER = re.compile(r"\.\d+(?=\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """One tensor of a GGUF file. `shape` is outermost first (GGUF's header lists it reversed); a row is `shape[-1]`."""
+
+    name: str
+    shape: Shape
+    sources: tuple[str, ...] = ()  # the checkpoint's tensors it is made of; () where the config alone determines it
+    layer: int | None = None
+
+
+def layout_of(config: ModelConfig | None) -> Layout:
+    """How llama.cpp stores this architecture. Raises UserError where it is not known here."""
+    layout = LAYOUTS.get(config.model_type) if config else None
+    if layout is None:
+        kind = f"“{config.model_type}”" if config and config.model_type else "without a model_type"
+        raise UserError(f"How llama.cpp stores the architecture {kind} is not known yet.")
+    return layout
+
+
+def gguf_tensors(checkpoint: Checkpoint) -> tuple[GgufTensor, ...]:
+    """Every tensor of the GGUF file of a Hugging Face checkpoint, sorted by (layer, name), those outside layers first.
+
+    Raises UserError for an architecture or a tensor that has no known place in GGUF.
+    """
+    config = checkpoint.config
+    layout = layout_of(config)
+    assert config is not None  # layout_of refuses a checkpoint without one
+    found: dict[str, GgufTensor] = {}
+    stacks: dict[str, list[TensorInfo]] = {}
+    for tensor in checkpoint.tensors:
+        if _is_dropped(tensor.name, layout, config):
+            continue
+        stack = _stack(tensor.name, layout)
+        if stack:
+            stacks.setdefault(stack, []).append(tensor)
+        else:
+            found |= {made.name: made for made in _renamed(tensor, layout, config)}
+    found |= {name: _stacked(name, parts) for name, parts in stacks.items()}
+    found |= {made.name: made for made in _rope_factors(config)}
+    return tuple(sorted(found.values(), key=lambda t: (-1 if t.layer is None else t.layer, t.name)))
+
+
+def _is_dropped(name: str, layout: Layout, config: ModelConfig) -> bool:
+    if layout.drops_tied_head and config.tied_embeddings and name.endswith("lm_head.weight"):
+        return True
+    return _DROPPED.search(name) is not None
+
+
+def _stack(name: str, layout: Layout) -> str:
+    """The name of the tensor that this one is a slice of: an expert's matrix, a head's norm. "" where it is whole."""
+    match = _LAYER.search(name) if layout.stacks else None
+    if match is None:
+        return ""
+    module, _, kind = match[2].rpartition(".")
+    stem = layout.stacks.get(_NUMBER.sub(".*", module, count=1))
+    return f"blk.{int(match[1])}.{stem}.{kind}" if stem else ""
+
+
+def _stacked(name: str, parts: list[TensorInfo]) -> GgufTensor:
+    shapes = {part.shape for part in parts}
+    if len(shapes) > 1:
+        raise UserError(f"The parts of “{name}” differ in shape: {', '.join(map(str, sorted(shapes)))}.")
+    (shape,) = shapes
+    return GgufTensor(name, (len(parts), *shape), tuple(part.name for part in parts), int(name.split(".")[1]))
+
+
+def _renamed(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterator[GgufTensor]:
+    match = _LAYER.search(tensor.name)
+    if match is None:
+        yield GgufTensor(_named(tensor.name, _AROUND.sub("", tensor.name), TOP), tensor.shape, (tensor.name,))
+        return
+    layer, inside = int(match[1]), match[2]
+    split = layout.splits.get(inside)
+    if split is not None:
+        for name, shape in split(tensor.shape, config):
+            yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
+        return
+    turned = inside.removesuffix(".weight") in layout.transposed
+    shape = tensor.shape[::-1] if turned else tensor.shape
+    name = _named(tensor.name, inside, layout.modules)
+    yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
+
+
+def _named(full_name: str, inside: str, modules: Mapping[str, str]) -> str:
+    module, _, kind = inside.rpartition(".")
+    stem = modules.get(module)
+    if stem is None or kind not in ("weight", "bias"):
+        raise UserError(f"The tensor “{full_name}” has no known place in a GGUF file.")
+    return f"{stem}.{kind}"
+
+
+def _rope_factors(config: ModelConfig) -> Iterator[GgufTensor]:
+    """Frequency factors that llama.cpp reads as tensors: Llama 3's scaling and Phi's long contexts. Always F32."""
+    scaling = config.raw.get("rope_parameters") or config.raw.get("rope_scaling")
+    if not isinstance(scaling, Mapping) or not config.head_dim:
+        return
+    shape = (config.head_dim // 2,)
+    if (scaling.get("rope_type") or scaling.get("type")) == "llama3":
+        yield GgufTensor("rope_freqs.weight", shape)
+    for length in ("long", "short"):
+        factors = scaling.get(f"{length}_factor")
+        if isinstance(factors, list):
+            yield GgufTensor(f"rope_factors_{length}.weight", (len(factors),))

@@ -1,0 +1,79 @@
+"""How large a GGUF file becomes, before it exists: tensor data exactly, keys and tokenizer exactly or estimated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+
+from quantgui.formats.gguf.file_types import FILE_TYPES
+from quantgui.formats.gguf.mixtures import ModelFacts
+from quantgui.formats.gguf.names import GgufTensor, gguf_tensors, layout_of
+from quantgui.formats.gguf.tokenizer_size import TokenizerSize, tokenizer_size
+from quantgui.formats.gguf.type_plan import PlanOptions, plan_types
+from quantgui.schemes.ggml_types import BY_NAME
+from quantgui.types import Checkpoint
+
+ALIGNMENT = 32
+"""GGUF's default: the data begins, and each tensor in it, at a multiple of this many bytes."""
+FIXED_HEADER = 4 + 4 + 8 + 8
+"""Magic, version, number of tensors, number of keys."""
+MODEL_KEYS_BYTES = 2_000
+"""Keys beside the tokenizer's lists: names and sizes of the model, licence, special tokens. Estimated, ± 1 kB."""
+
+
+def padded(nbytes: int) -> int:
+    """Rounded up to the alignment."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+@lru_cache(maxsize=2**12)
+def tensor_nbytes(shape: tuple[int, ...], type_name: str) -> int:
+    """Bytes of one tensor, without padding. Rows must fill whole blocks; raises ValueError where they do not."""
+    return math.prod(shape[:-1]) * BY_NAME[type_name].nbytes(shape[-1])
+
+
+def weights_nbytes(tensors: Iterable[GgufTensor], types: Iterable[str]) -> int:
+    """Bytes of the data section: every tensor padded to the alignment."""
+    return sum(padded(tensor_nbytes(tensor.shape, name)) for tensor, name in zip(tensors, types, strict=True))
+
+
+def tensor_infos_nbytes(tensors: Iterable[GgufTensor]) -> int:
+    """Bytes of the header's tensor list: name with its length, dimensions, type, offset."""
+    return sum(8 + len(tensor.name.encode()) + 4 + 8 * len(tensor.shape) + 4 + 8 for tensor in tensors)
+
+
+def header_nbytes(tensors: Iterable[GgufTensor], tokenizer: TokenizerSize) -> int:
+    """Bytes before the data: all of the header, padded."""
+    return padded(FIXED_HEADER + MODEL_KEYS_BYTES + tokenizer.nbytes + tensor_infos_nbytes(tensors))
+
+
+def model_facts(checkpoint: Checkpoint, tensors: Iterable[GgufTensor]) -> ModelFacts:
+    """What the type plan asks about a model. Raises UserError for an unknown architecture."""
+    config, named = checkpoint.config, list(tensors)
+    layout = layout_of(config)
+    assert config is not None  # layout_of refuses a checkpoint without one
+    return ModelFacts(
+        architecture=layout.architecture,
+        layers=1 + max((tensor.layer for tensor in named if tensor.layer is not None), default=-1),
+        heads=config.num_heads or 0,
+        kv_heads=config.num_kv_heads or config.num_heads or 0,
+        experts=max((tensor.shape[0] for tensor in named if tensor.name.endswith("_exps.weight")), default=0),
+    )
+
+
+def gguf_rows(checkpoint: Checkpoint, imatrix: bool = False) -> tuple[tuple[str, int, int], ...]:
+    """(file type, bytes of tensor data, bytes of the file) for every file type, largest first.
+
+    Tensor data is exact; the file is exact but for `MODEL_KEYS_BYTES` and, without a tokenizer.json, the tokenizer.
+    Raises UserError where llama.cpp's names for this architecture or for one of its tensors are not known.
+    """
+    tensors = gguf_tensors(checkpoint)
+    facts, options = model_facts(checkpoint, tensors), PlanOptions(imatrix=imatrix)
+    header = header_nbytes(tensors, tokenizer_size(checkpoint))
+    sizes = {
+        name: weights_nbytes(tensors, plan_types(tensors, facts, file_type, options))
+        for name, file_type in FILE_TYPES.items()
+    }
+    rows = ((name, nbytes, header + nbytes) for name, nbytes in sizes.items())
+    return tuple(sorted(rows, key=lambda row: -row[1]))

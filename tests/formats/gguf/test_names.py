@@ -1,0 +1,93 @@
+"""Names against llama.cpp's own map, for every architecture of the catalogue that it covers."""
+
+import math
+import re
+
+import gguf
+import pytest
+
+from quantgui.checkpoint.catalogue import catalogue, checkpoint_from_config, find_entry
+from quantgui.checkpoint.config import read_config
+from quantgui.formats.gguf.layouts import LAYOUTS
+from quantgui.formats.gguf.names import GgufTensor, gguf_tensors, layout_of
+from quantgui.types import Checkpoint, SourceKind, TensorInfo, UserError
+
+ONE_OF_EACH = {e.config.model_type: e for e in catalogue() if e.supported and e.config.model_type in LAYOUTS}
+ARCHITECTURES = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
+MADE_ANEW = re.compile(r"attn_[kv]_b\.|attn_[qkv]\.|exp_probs_b|attn_sinks|ffn_(gate|up|down)_exps")
+"""Tensors that the converter cuts or names itself, before or without the map."""
+
+
+@pytest.mark.parametrize("model_type", sorted(ONE_OF_EACH))
+def test_every_name_is_the_one_llama_cpp_maps_to(model_type):
+    checkpoint = ONE_OF_EACH[model_type].checkpoint()
+    assert checkpoint.config is not None
+    layers = checkpoint.config.num_layers or 0
+    names = gguf.get_tensor_name_map(ARCHITECTURES[layout_of(checkpoint.config).architecture], layers)
+    for tensor in gguf_tensors(checkpoint):
+        for source in tensor.sources:
+            whole = re.sub(r"(experts|norms)\.\d+\.", r"\1.", source).replace("layernorm.norms", "layernorm")
+            mapped = names.get_name(whole, try_suffixes=(".weight", ".bias"))
+            assert mapped == tensor.name or MADE_ANEW.search(tensor.name), (source, tensor.name, mapped)
+
+
+@pytest.mark.parametrize("model_type", sorted(ONE_OF_EACH))
+def test_no_weight_is_lost_and_none_invented(model_type):
+    checkpoint = ONE_OF_EACH[model_type].checkpoint()
+    made = [tensor for tensor in gguf_tensors(checkpoint) if tensor.sources]
+    used = {source for tensor in made for source in tensor.sources}
+    kept = [t for t in checkpoint.tensors if t.name in used]
+    assert sum(math.prod(t.shape) for t in made) == sum(t.numel for t in kept)
+    dropped = {t.name for t in checkpoint.tensors} - used
+    assert all(name.startswith(("pooler.", "lm_head.")) for name in dropped)
+
+
+def test_the_order_is_layer_then_name():
+    names = [t.name for t in gguf_tensors(find_entry("meta-llama/Llama-3.1-8B-Instruct").checkpoint())]
+    assert names[:4] == ["output.weight", "output_norm.weight", "rope_freqs.weight", "token_embd.weight"]
+    layers = [int(name.split(".")[1]) for name in names if name.startswith("blk.")]
+    assert layers == sorted(layers)  # blk.10 after blk.9, not after blk.1
+
+
+def test_experts_become_one_tensor_and_the_router_stays():
+    tensors = {t.name: t for t in gguf_tensors(find_entry("mistralai/Mixtral-8x7B-v0.1").checkpoint())}
+    assert tensors["blk.0.ffn_down_exps.weight"].shape == (8, 4096, 14336)
+    assert len(tensors["blk.0.ffn_down_exps.weight"].sources) == 8
+    assert tensors["blk.0.ffn_gate_inp.weight"].shape == (8, 4096)
+
+
+def test_packed_experts_of_gpt_oss_are_the_same_tensors():
+    plain = ONE_OF_EACH["gpt_oss"].checkpoint()
+    packed = []
+    for tensor in plain.tensors:
+        if tensor.name.endswith("_proj") and "experts" in tensor.name:
+            experts, inputs, outputs = tensor.shape
+            shape = (experts, outputs, inputs // 32, 16)
+            packed.append(TensorInfo(f"{tensor.name}_blocks", shape, "U8", math.prod(shape)))
+            packed.append(TensorInfo(f"{tensor.name}_scales", shape[:-1], "U8", math.prod(shape[:-1])))
+        else:
+            packed.append(tensor)
+    as_published = Checkpoint("", SourceKind.CONFIG, "", tuple(packed), plain.config)
+    assert _shapes(gguf_tensors(as_published)) == _shapes(gguf_tensors(plain))
+
+
+def test_a_tied_head_that_is_stored_is_left_out_where_the_converter_leaves_it_out():
+    entry = find_entry("google/gemma-2-2b-it")
+    stored = checkpoint_from_config("", entry.config, stores_tied_head=True)
+    assert _shapes(gguf_tensors(stored)) == _shapes(gguf_tensors(entry.checkpoint()))
+
+
+def test_what_has_no_place_is_named():
+    checkpoint = find_entry("Qwen/Qwen3-4B").checkpoint()
+    odd = TensorInfo("model.layers.0.self_attn.brand_new.weight", (4, 4), "BF16", 32)
+    with pytest.raises(UserError, match="brand_new"):
+        gguf_tensors(Checkpoint("", SourceKind.CONFIG, "", (*checkpoint.tensors, odd), checkpoint.config))
+    unknown = Checkpoint("", SourceKind.CONFIG, "", (), read_config({"model_type": "no_such"}))
+    with pytest.raises(UserError, match="no_such"):
+        gguf_tensors(unknown)
+    with pytest.raises(UserError, match="without a model_type"):
+        gguf_tensors(Checkpoint("", SourceKind.SAFETENSORS, "", ()))
+
+
+def _shapes(tensors: tuple[GgufTensor, ...]) -> dict[str, tuple[int, ...]]:
+    return {tensor.name: tensor.shape for tensor in tensors}

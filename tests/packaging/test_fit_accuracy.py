@@ -1,0 +1,19 @@
+"""The limits of the issue: GGUF sizes from configs alone, against published files."""
+
+from bench import fit_accuracy
+
+
+def test_predicted_sizes_stay_within_their_limits(tmp_path):
+    result = fit_accuracy.run(tmp_path)
+    assert result["rows"] >= 80
+    assert result["median_percent"] <= 0.1
+    assert result["p90_percent"] <= 0.5
+    assert result["max_percent"] <= 1.5
+    assert result["exact_bytes_p90_percent"] <= 0.05
+
+
+def test_the_error_is_signed_and_a_rounded_figure_is_not_held_against_it():
+    row = fit_accuracy.Row("m", "Q4_0", 1_550_000_000, 1_559_000_000, "GB", False, "")
+    assert row.error_percent > 0
+    assert row.is_within_figure
+    assert "same number" in fit_accuracy.table([row])
