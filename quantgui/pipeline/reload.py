@@ -132,9 +132,10 @@ def _compare(
             if theirs is None or theirs.shape != ours.shape or not theirs.is_floating_point():
                 parts = {p.suffix: data.tensor(stored[p.name_for(name)]) for p in assignment.parts()}
                 scheme = assignment.scheme
-                quantized = scheme is not None and format_ is not None and scheme.storage.format == format_.id
-                theirs = format_.dense_layer(scheme, parts) if quantized else None
-                theirs = parts[""] if model is None and theirs is None else theirs
+                if scheme is not None and format_ is not None and scheme.storage.format == format_.id:
+                    theirs = format_.dense_layer(scheme, parts)
+                else:
+                    theirs = parts[""] if model is None else None
                 comparison.not_found += (name,) if model is not None else ()
             if theirs is not None and ours.numel():
                 comparison.add(name, ours, theirs)
