@@ -34,7 +34,8 @@ class Row:
     predicted: int
     figure: str  # "bytes" exact; "GB" and "GiB" with two decimals
     imatrix: bool
-    variant: str  # "" for what llama-quantize makes of the file type today
+    older: bool  # by the mixture of older versions of llama-quantize
+    variant: str  # "" for what llama-quantize makes of the file type
 
     @property
     def error_percent(self) -> float:
@@ -70,7 +71,7 @@ def read_rows() -> Iterable[Row]:
     models: Mapping[str, Mapping[str, Any]] = data["models"]
     for row in data["rows"]:
         described = models[row["model"]]
-        sizes = _sizes(json.dumps(described), row["imatrix"])
+        sizes = _sizes(json.dumps(described), row["imatrix"], row["older"])
         yield Row(
             row["model"],
             row["file_type"],
@@ -78,16 +79,18 @@ def read_rows() -> Iterable[Row]:
             sizes[row["file_type"]],
             row["figure"],
             row["imatrix"],
+            row["older"],
             row["variant"],
         )
 
 
 @cache
-def _sizes(described: str, imatrix: bool) -> dict[str, int]:
+def _sizes(described: str, imatrix: bool, older: bool) -> dict[str, int]:
     model = json.loads(described)
     base = find_entry(model["base"]).config.raw if "base" in model else {}
     config = read_config({**base, **model.get("config", {})})
-    return {name: file_bytes for name, _, file_bytes in gguf_rows(checkpoint_from_config("", config), imatrix)}
+    checkpoint = checkpoint_from_config("", config)
+    return {name: file_bytes for name, _, file_bytes in gguf_rows(checkpoint, imatrix, fused_apart=older)}
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -95,7 +98,7 @@ def table(rows: Iterable[Row]) -> str:
     lines = [f"{'model':44} {'type':8} {'published':>13} {'predicted':>13} {'error %':>8}  figure"]
     for row in sorted(rows, key=lambda row: (bool(row.variant), -abs(row.error_percent))):
         remarks = [row.figure + (", same number" if row.is_within_figure else "")]
-        remarks += ["imatrix"] * row.imatrix + [row.variant] * bool(row.variant)
+        remarks += ["imatrix"] * row.imatrix + ["older mixture"] * row.older + [row.variant] * bool(row.variant)
         lines.append(
             f"{row.model:44} {row.file_type:8} {row.published:13,} {row.predicted:13,} {row.error_percent:8.3f}  "
             f"{'; '.join(remarks)}"

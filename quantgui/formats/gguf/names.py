@@ -10,7 +10,7 @@ from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape
 from quantgui.types import Checkpoint, ModelConfig, TensorInfo, UserError
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h)\.(\d{1,5})\.(.+)$")
-_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|bert)\.)+")
+_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|backbone|gpt_neox|bert)\.)+")
 _DROPPED = re.compile("|".join(DROPPED))
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
