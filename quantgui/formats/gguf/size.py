@@ -30,7 +30,8 @@ def padded(nbytes: int) -> int:
 @lru_cache(maxsize=2**12)
 def tensor_nbytes(shape: tuple[int, ...], type_name: str) -> int:
     """Bytes of one tensor, without padding. Rows must fill whole blocks; raises ValueError where they do not."""
-    return math.prod(shape[:-1]) * BY_NAME[type_name].nbytes(shape[-1])
+    *rows, row = shape or (1,)  # ggml stores a scalar as one element
+    return math.prod(rows) * BY_NAME[type_name].nbytes(row)
 
 
 def weights_nbytes(tensors: Iterable[GgufTensor], types: Iterable[str]) -> int:

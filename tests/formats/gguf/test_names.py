@@ -108,6 +108,9 @@ def test_what_has_no_place_is_named():
     odd = TensorInfo("model.layers.0.self_attn.brand_new.weight", (4, 4), "BF16", 32)
     with pytest.raises(UserError, match="brand_new"):
         gguf_tensors(Checkpoint("", SourceKind.CONFIG, "", (*checkpoint.tensors, odd), checkpoint.config))
+    flat = TensorInfo("model.layers.0.mlp.experts.down_proj", (4,), "BF16", 8)
+    with pytest.raises(UserError, match="unexpected shape"):
+        gguf_tensors(Checkpoint("", SourceKind.CONFIG, "", (flat,), ONE_OF_EACH["gpt_oss"].config))
     unknown = Checkpoint("", SourceKind.CONFIG, "", (), read_config({"model_type": "no_such"}))
     with pytest.raises(UserError, match="no_such"):
         gguf_tensors(unknown)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quantgui.formats.gguf.layouts import dense, experts, hybrid
-from quantgui.formats.gguf.layouts._layout import DROPPED, TOP, Layout, Shape
+from quantgui.formats.gguf.layouts._layout import DROPPED, TOP, Layout, Shape, Split
 
 LAYOUTS: Mapping[str, Layout] = {**dense.LAYOUTS, **experts.LAYOUTS, **hybrid.LAYOUTS}
 """`model_type` of config.json -> how llama.cpp stores it."""
 
-__all__ = ["DROPPED", "LAYOUTS", "TOP", "Layout", "Shape"]
+__all__ = ["DROPPED", "LAYOUTS", "TOP", "Layout", "Shape", "Split"]
