@@ -5,6 +5,7 @@ Standard library only, and readable by Python 3.8, so that an old interpreter ca
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,9 +13,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import system_libraries
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -50,6 +57,29 @@ def ensure(extras: tuple[str, ...] = (), *, screen: bool = False) -> Path:
     Returns at once, without pip and without network, when `pyproject.toml` is what it was at the last complete
     installation. Raises SetupError. `screen`: a window will be shown, so Qt also needs what talks to the display.
     """
+    with _one_at_a_time():
+        return _ensure(extras, screen)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """`run` started while `test` installs waits for it: two pips in one `.venv` spoil it, and the stamp with it.
+
+    The lock is one on `pyproject.toml` and ends with this process; Windows has none.
+    """
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("Waiting for another command that is installing …", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:  # a file system without locks
+                pass
+        yield
+
+
+def _ensure(extras: tuple[str, ...], screen: bool) -> Path:
     stamp = _read_stamp()
     if not _is_current(stamp, extras):
         installed = stamp.get("extras", [])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 
-from quantgui.checkpoint.architectures import is_supported, tensor_shapes
+from quantgui.checkpoint.architectures import attention_layers, is_supported, tensor_shapes
 from quantgui.checkpoint.config import read_config
 from quantgui.checkpoint.tensor_names import describe
 from quantgui.resource_files import resource
@@ -32,7 +32,13 @@ class CatalogueEntry:
     @property
     def supported(self) -> bool:
         """Whether its tensors can be derived; an unsupported entry is listed but cannot be estimated yet."""
-        return is_supported(self.config)
+        if not is_supported(self.config):
+            return False
+        try:
+            attention_layers(self.config)  # fails where the config does not tell what its layers are
+        except UserError:
+            return False
+        return True
 
     def checkpoint(self) -> Checkpoint:
         """Its tensors. Raises UserError where they cannot be derived."""

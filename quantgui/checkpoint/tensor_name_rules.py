@@ -1,7 +1,7 @@
 """How the field names its tensors: patterns over the part of a name behind the layer number, and what they mean.
 
 Covers transformers (Llama, Mistral, Qwen, Gemma, Phi, GPT-2, GPT-NeoX, Falcon, OPT, BLOOM, MPT, StarCoder2, BERT, T5,
-DeepSeek's latent attention, mixtures of experts, Mamba and linear attention) and GGUF. A new family adds its words.
+DeepSeek's attention, mixtures of experts, Mamba and linear attention) and GGUF. A new family adds its words.
 """
 
 from __future__ import annotations
@@ -56,13 +56,16 @@ _IN_MLP = r"(?:mlp|ffn|feed_forward|DenseReluDense|moe|block_sparse_moe|mixer)"
 
 LAYER_RULES: Sequence[Rule] = (
     *_norm_rules(
+        ("indexer compressor norm", r"indexer\.compressor\.norm"),
+        ("compressor norm", r"compressor\.norm"),
         ("indexer norm", r"indexer\.\w*norm"),
+        ("post-self-attn norm", r"post_self_attn_layernorm"),
         ("cross norm", r"encoder_attn_layer_norm|cross_attn_norm"),
         ("norm 1", r"layer\.1\.layer_norm"),
         ("norm 2", r"layer\.2\.layer_norm"),
         (
             "post-attn norm",
-            r"post_attention_\w*norm|post_self_attn_layernorm|attention\.output\.LayerNorm|attn_output_norm",
+            r"post_attention_\w*norm|attention\.output\.LayerNorm|attn_output_norm",
         ),
         (
             "post-mlp norm",
@@ -87,6 +90,7 @@ LAYER_RULES: Sequence[Rule] = (
         Role.ROUTER,
         ("shared expert · router", r"shared_expert_gate|ffn_gate_inp_shexp"),
         ("router", rf"{_IN_MLP}\.(?:gate|router)(?:\.(?:wg|layer))?|router|gate\.wg|ffn_gate_inp|exp_probs_b"),
+        ("router score bias", r"e_score_correction_bias|moe_statics|expert_bias|moe\.router_bias"),
     ),
     *_rules(
         Role.STATE,
@@ -105,6 +109,14 @@ LAYER_RULES: Sequence[Rule] = (
         ("conv.out", r"conv\.out_proj|shortconv\.out_proj"),
         ("ssm.a", r"A_log|ssm_a"),
         ("ssm.d", r"(?:mixer|mamba)\.D|ssm_d"),
+        ("ssm.q_conv", r"q_conv1d"),
+        ("ssm.k_conv", r"k_conv1d"),
+        ("ssm.v_conv", r"v_conv1d"),
+        ("ssm.f_a", r"f_a_proj"),
+        ("ssm.f_b", r"f_b_proj"),
+        ("ssm.g_a", r"g_a_proj"),
+        ("ssm.g_b", r"g_b_proj"),
+        ("ssm.b", r"b_proj"),
     ),
     *_rules(
         Role.OTHER,
@@ -115,7 +127,16 @@ LAYER_RULES: Sequence[Rule] = (
     *_rules(
         Role.ATTENTION,
         ("attn.qkv", r"qkv_proj|query_key_value|c_attn|W_pack|[wW]qkv|qkv|attn_qkv"),
-        ("attn.q_a", r"q_a_proj|attn_q_a"),
+        ("indexer compressor.kv", r"indexer\.compressor\.wkv"),
+        ("indexer compressor.gate", r"indexer\.compressor\.wgate"),
+        ("compressor.kv", r"compressor\.wkv"),
+        ("compressor.gate", r"compressor\.wgate"),
+        ("attn.kv", r"attn\.wkv"),
+        ("attn.o_a", r"wo_a"),
+        ("attn.o_b", r"wo_b"),
+        ("indexer.q", r"index_q_proj"),
+        ("indexer.k", r"index_k_proj"),
+        ("attn.q_a", r"q_a_proj|attn_q_a|wq_a"),
         ("attn.q_b", r"q_b_proj|attn_q_b|wq_b"),
         ("attn.kv_a", r"kv_a_proj_with_mqa|kv_a_proj|attn_kv_a_mqa"),
         ("attn.kv_b", r"kv_b_proj|attn_kv_b"),
@@ -129,15 +150,22 @@ LAYER_RULES: Sequence[Rule] = (
             rf"o_proj|attn_output|attn_out|wo(?<!Dense\.wo)|out_lin|out_proj|cross_attn_o|attention\.output\.dense"
             rf"|{_IN_ATTENTION}\.(?:dense|c_proj|Wo|o)",
         ),
-        ("attn.sinks", r"sinks|attn_sinks"),
+        ("attn.sinks", r"sinks|attn_sinks?|attention_sink_bias"),
         ("indexer.weights", r"indexer\.weights_proj|indexer\.proj"),
         ("attn.gate", r"attn_gate|self_attn\.g_proj"),
     ),
     *_rules(Role.HEAD, ("head", r"shared_head\.head")),  # multi-token prediction layers repeat both
-    *_rules(Role.EMBEDDING, ("embed", r"embed_tokens")),
+    *_rules(
+        Role.EMBEDDING,
+        ("embed", r"embed_tokens"),
+        ("indexer compressor.positions", r"indexer\.compressor\.ape"),
+        ("compressor.positions", r"compressor\.ape"),
+    ),
     *_rules(
         Role.MLP,
         ("gate_up", r"gate_up_proj|ffn_gate_up|mlp\.Wi|input_linear"),
+        ("latent_in", r"fc1_latent_proj"),
+        ("latent_out", r"fc2_latent_proj"),
         ("gate", r"gate_proj|w1|ffn_gate|wi_0|c_fc_0|linear_fc1_gate"),
         ("down", r"down_proj|w2|ffn_down|fc2|dense_4h_to_h|output\.dense|lin2|fc_out|output_linear|c_proj|wo|mlp\.Wo"),
         ("up", r"up_proj|w3|v1|ffn_up|fc1|c_fc|c_fc_1|dense_h_to_4h|intermediate\.dense|lin1|fc_in|wi|wi_1"),
@@ -154,6 +182,10 @@ MODEL_RULES: Sequence[Rule] = (
         ("head norm", r"cls\.predictions\.transform\.LayerNorm|lm_head\.layer_norm|head\.norm|vocab_layer_norm"),
         ("encoder norm", r"encoder\.(?:final_layer_norm|layer_norm|norm)|enc\.output_norm"),
         (
+            "mtp norm",
+            r"mtp\.norm",
+        ),
+        (
             "final norm",
             r"norm|norm_f|ln_f|final_layer_?norm|final_norm|output_norm|dec\.output_norm|model\.decoder\.layer_norm",
         ),
@@ -163,17 +195,20 @@ MODEL_RULES: Sequence[Rule] = (
         Role.HEAD,
         (
             "head",
-            r"lm_head|embed_out|output_layer|output|cls\.predictions\.decoder|decoder(?!\.\w+\.)|score|classifier|vocab_projector",
+            r"lm_head|embed_out|output_layer|output|cls\.predictions\.decoder|decoder(?!\.\w+\.)|score|classifier|vocab_projector"
+            r"|head(?!\.(?:dense|norm))",
         ),
     ),
     *_rules(
         Role.EMBEDDING,
         ("positions", r"wpe|position_embeddings?|embed_positions|position_embd"),
         ("token types", r"token_type_embeddings|token_types"),
+        ("project in", r"project_in"),
+        ("project out", r"project_out"),
         ("embed per layer", r"embed_tokens_per_layer|per_layer_token_embd"),
         (
             "embed",
-            r"embed_tokens|wte|word_embeddings|embed_in|token_embd|tok_embeddings|embeddings?(?!\.(?!weight|bias))|shared",
+            r"embed|embed_tokens|wte|word_embeddings|embed_in|token_embd|tok_embeddings|embeddings?(?!\.(?!weight|bias))|shared",
         ),
     ),
     *_rules(

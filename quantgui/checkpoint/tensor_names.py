@@ -45,7 +45,7 @@ def describe(name: str, ndim: int) -> TensorName:
     return TensorName(role, layer, module)
 
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?|blk|hidden_layers)\.(\d{1,4})(?:\.|$)")
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?|blk|hidden_layers|mtp)\.(\d{1,4})(?:\.|$)")
 _EXPERT = re.compile(r"(?:experts?|ffn_(?:gate|up|down))\.(\d{1,6})(?=\.)")
 
 
@@ -87,7 +87,7 @@ def _match(rules: Sequence[Rule], tail: str, ndim: int) -> tuple[Role, str]:
 
 def _mlp_name(tail: str, part: str, ndim: int) -> tuple[Role, str]:
     """Role and name of a feed-forward matrix: which expert it belongs to, if any. Stacked experts have 3 dimensions."""
-    if re.search(r"shared_expert|shared_mlp|residual_mlp|shexp", tail):
+    if re.search(r"shared?_expert|shared_mlp|residual_mlp|shexp", tail):
         return Role.EXPERT, f"shared expert · {part}"
     if "#" in tail:
         return Role.EXPERT, f"expert # · {part}"

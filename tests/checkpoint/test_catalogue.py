@@ -13,7 +13,7 @@ def test_the_catalogue_is_large_and_mostly_supported() -> None:
     entries = catalogue()
     assert len(entries) >= 150
     assert len({entry.id for entry in entries}) == len(entries)
-    assert sum(entry.supported for entry in entries) >= 100
+    assert sum(entry.supported for entry in entries) >= 155
 
 
 def test_a_real_70b_has_its_true_size() -> None:
@@ -62,7 +62,7 @@ def test_the_dtype_of_the_config_counts() -> None:
 
 def test_an_unsupported_entry_raises_one_sentence() -> None:
     entry = next(entry for entry in catalogue() if not entry.supported)
-    with pytest.raises(UserError, match="cannot be derived"):
+    with pytest.raises(UserError, match=r"cannot be derived|does not state"):
         entry.checkpoint()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -160,6 +161,8 @@ def test_names_of_the_field(name: str) -> None:
     assert (told.role, told.layer, told.module) == (role, layer, module)
 
 
+MIXING = re.compile(r"hc_(?:attn|ffn|head)_fn$")
+"""Matrices that mix residual streams: small, and kept by their makers in full precision."""
 FAMILIES = {entry.config.model_type: entry for entry in catalogue() if entry.supported}
 
 
@@ -174,7 +177,8 @@ def test_short_names_are_unique_inside_a_layer(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", sorted(FAMILIES))
 def test_every_matrix_of_a_known_family_has_a_role(model_type: str) -> None:
     tensors = FAMILIES[model_type].checkpoint().tensors
-    assert [tensor.name for tensor in tensors if tensor.role is Role.OTHER and len(tensor.shape) > 1] == []
+    unknown = [tensor.name for tensor in tensors if tensor.role is Role.OTHER and len(tensor.shape) > 1]
+    assert [name for name in unknown if not MIXING.search(name)] == []
 
 
 def test_a_matrix_is_never_a_norm() -> None:

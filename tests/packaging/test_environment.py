@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import environment
@@ -47,6 +48,23 @@ def pip(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_the_second_start_calls_nothing(pip):
     environment.ensure()
     environment.ensure()
+    assert len(pip) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fcntl")
+def test_a_second_command_waits_for_the_first_and_installs_nothing_of_its_own(pip, monkeypatch):
+    second = threading.Thread(target=environment.ensure)
+
+    def slow(command: list[str], **_: object) -> int:
+        pip.append(command)
+        second.start()
+        second.join(0.3)  # the other one arrives, and would install if it did not wait
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", slow)
+    environment.ensure()
+    second.join(10)
+    assert not second.is_alive()
     assert len(pip) == 1
 
 

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from quantgui.checkpoint.architectures._family import AttentionLayer, Family
+from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes, StateLayer
 from quantgui.checkpoint.architectures._keys import Keys, hub_name
 from quantgui.types import ModelConfig, UserError
 
@@ -37,21 +37,43 @@ def tensor_shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...
     Left out: rotary and mask buffers of old checkpoints, a tied head, multi-token-prediction layers, vision towers.
     Raises UserError for an unknown architecture and for missing or impossible values.
     """
-    result = []
-    for entry in _family(config).tensors(Keys(config)):
-        result.append(entry)
-        if len(result) > MAX_TENSORS:
-            raise UserError(f"This config describes more than {MAX_TENSORS:,} tensors.", hint="Check its layer counts.")
-    return tuple(result)
+    return _limited(_family(config).tensors(Keys(config)))
+
+
+def extra_tensors(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """What the checkpoint stores beside the language model, as far as the config tells: towers and layers for
+    multi-token prediction.
+
+    Raises UserError as `tensor_shapes` does.
+    """
+    return _limited(_family(config).extras(Keys(config)))
 
 
 def attention_layers(config: ModelConfig) -> tuple[AttentionLayer, ...] | None:
-    """What each layer keeps per token between steps; None where the architecture is not known well enough.
+    """What each attention layer keeps per token between steps; None where it is not known well enough.
 
     An encoder keeps nothing: (). Raises UserError for missing or impossible values.
     """
     family = _known_family(config)
     return None if family is None else family.attention(Keys(config))
+
+
+def state_layers(config: ModelConfig) -> tuple[StateLayer, ...]:
+    """What each state-space or linear-attention layer keeps per sequence; () for pure attention and the unknown.
+
+    Raises UserError for missing or impossible values.
+    """
+    family = _known_family(config)
+    return () if family is None else family.state(Keys(config))
+
+
+def _limited(shapes: Shapes) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    result = []
+    for entry in shapes:
+        result.append(entry)
+        if len(result) > MAX_TENSORS:
+            raise UserError(f"This config describes more than {MAX_TENSORS:,} tensors.", hint="Check its layer counts.")
+    return tuple(result)
 
 
 def _known_family(config: ModelConfig) -> Family | None:

@@ -39,6 +39,38 @@ def gated_mlp(prefix: str, hidden: int, inner: int, bias: bool = False) -> Shape
     yield from linear(f"{prefix}.down_proj", hidden, inner, bias)
 
 
+def plain_mlp(prefix: str, hidden: int, inner: int, bias: bool = False) -> Shapes:
+    """Up and down projections without a gate."""
+    yield from linear(f"{prefix}.up_proj", inner, hidden, bias)
+    yield from linear(f"{prefix}.down_proj", hidden, inner, bias)
+
+
+def fused_mlp(prefix: str, hidden: int, inner: int) -> Shapes:
+    """Gate and up projection in one matrix, and the down projection."""
+    yield from linear(f"{prefix}.gate_up_proj", 2 * inner, hidden)
+    yield from linear(f"{prefix}.down_proj", hidden, inner)
+
+
+def experts(prefix: str, count: int, hidden: int, inner: int) -> Shapes:
+    """Gated experts, each with matrices of its own."""
+    for expert in range(count):
+        yield from gated_mlp(f"{prefix}.{expert}", hidden, inner)
+
+
+def numbered_experts(prefix: str, count: int, hidden: int, inner: int) -> Shapes:
+    """Gated experts whose matrices are called w1 (gate), w3 (up) and w2 (down)."""
+    for expert in range(count):
+        yield from linear(f"{prefix}.{expert}.w1", inner, hidden)
+        yield from linear(f"{prefix}.{expert}.w3", inner, hidden)
+        yield from linear(f"{prefix}.{expert}.w2", hidden, inner)
+
+
+def head_norms(prefix: str, size: int) -> Shapes:
+    """A norm over every query head and one over every key head."""
+    yield from norm(f"{prefix}.q_norm", size)
+    yield from norm(f"{prefix}.k_norm", size)
+
+
 def decoder(keys: Keys, layer: Callable[[str, int], Shapes], tied: bool, norm_bias: bool = False) -> Shapes:
     """Embedding, layers, final norm and head under the names most decoders use."""
     yield "model.embed_tokens.weight", (keys.vocab, keys.hidden)
@@ -63,11 +95,17 @@ def windowed_attention(keys: Keys, head_dim: int, is_sliding: Callable[[int], bo
     window = keys.optional("sliding_window")
     if window is None:
         return full_attention(keys, head_dim)
-    kinds = keys.sequence("layer_types")
+    return tuple(AttentionLayer(elements, window if slides else None) for slides in sliding_layers(keys, is_sliding))
+
+
+def sliding_layers(keys: Keys, is_sliding: Callable[[int], bool]) -> tuple[bool, ...]:
+    """Which layers slide: as `layer_types`, or else `is_sliding`, says.
+
+    Raises UserError for a kind of layer that is neither full nor sliding attention.
+    """
+    kinds = keys.kinds()
     if kinds is None:
-        sliding = [is_sliding(index) for index in range(keys.layers)]
-    elif len(kinds) != keys.layers or not set(kinds) <= {"full_attention", "sliding_attention"}:
+        return tuple(is_sliding(index) for index in range(keys.layers))
+    if not set(kinds) <= {"full_attention", "sliding_attention"}:
         raise UserError("The config's layer_types do not match its layers.", hint="Use the model's own config.json.")
-    else:
-        sliding = [kind == "sliding_attention" for kind in kinds]
-    return tuple(AttentionLayer(elements, window if slides else None) for slides in sliding)
+    return tuple(kind == "sliding_attention" for kind in kinds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from quantgui.types import ModelConfig, UserError
@@ -10,6 +11,9 @@ from quantgui.types import ModelConfig, UserError
 MAX_SIZE = 2**31
 """No width, count or vocabulary of a real model is larger."""
 MAX_LAYERS = 10_000
+
+_TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+"""Where a model that also sees or hears keeps the config of its language model."""
 
 _NORMALISED: Mapping[str, str] = {
     "hidden_size": "hidden_size",
@@ -56,8 +60,9 @@ class Keys:
         self.model_type = hub_name(config.model_type)
         self.architecture = config.architecture
         self._config = config
-        text = config.raw.get("text_config")
-        self._raw: Mapping[str, Any] = {**config.raw, **text} if isinstance(text, Mapping) else config.raw
+        nested = (config.raw.get(name) for name in _TEXT_CONFIGS)
+        text = next((part for part in nested if isinstance(part, Mapping)), {})
+        self._raw: Mapping[str, Any] = {**config.raw, **text}
         self._is_config_json = "model_type" in self._raw or "architectures" in self._raw
 
     def value(self, *names: str) -> Any:
@@ -109,6 +114,43 @@ class Keys:
             raise UserError(f"The config's {name} is {value!r}, but must be a list.")
         return value
 
+    def kinds(self, name: str = "layer_types") -> tuple[str, ...] | None:
+        """One word per layer, None where not stated; entries behind the last layer (MTP) are dropped.
+
+        Raises UserError where there are fewer words than layers.
+        """
+        kinds = self.sequence(name)
+        if kinds is None:
+            return None
+        if len(kinds) < self.layers or not all(isinstance(kind, str) for kind in kinds):
+            raise UserError(f"The config's {name} do not match its layers.", hint="Use the model's own config.json.")
+        return tuple(kinds[: self.layers])
+
+    def indices(self, name: str) -> frozenset[int] | None:
+        """A list of layer numbers, None where not stated. Raises UserError for anything else."""
+        numbers = self.sequence(name)
+        return None if numbers is None else frozenset(self._checked(name, number, minimum=0) for number in numbers)
+
+    def sizes(self, name: str) -> tuple[int, ...]:
+        """One positive whole number per layer. Raises UserError for anything else."""
+        values = self.sequence(name)
+        if values is None or len(values) < self.layers:
+            raise UserError(f"The config's {name} do not match its layers.", hint="Use the model's own config.json.")
+        return tuple(self._checked(name, value, minimum=1) for value in values[: self.layers])
+
+    def of_layer(self, index: int, name: str) -> int | None:
+        """What `per_layer_config` states for one layer alone, as transformers 5 writes it; None where it does not."""
+        layers = self.part("per_layer_config")
+        layer = layers.part(str(index)) if layers else None
+        return layer.optional(name) if layer else None
+
+    def part(self, name: str) -> Keys | None:
+        """The values of a nested config such as `vision_config`, None where there is none."""
+        part = self.value(name)
+        if not isinstance(part, Mapping):
+            return None
+        return Keys(replace(self._config, raw={"model_type": "", **part}))
+
     @property
     def layers(self) -> int:
         """Number of transformer blocks."""
@@ -120,12 +162,12 @@ class Keys:
     @property
     def hidden(self) -> int:
         """Width of the residual stream."""
-        return self.size("hidden_size", "n_embd", "d_model")
+        return self.size("hidden_size", "n_embd", "d_model", "dim")
 
     @property
     def heads(self) -> int:
         """Query heads."""
-        return self.size("num_attention_heads", "n_head", "num_heads")
+        return self.size("num_attention_heads", "n_head", "n_heads", "num_heads")
 
     @property
     def kv_heads(self) -> int:

@@ -1,29 +1,38 @@
-"""BERT-type encoders, as sentence embedding models store them (BertModel) and with the masked-language-model head."""
+"""BERT, RoBERTa, XLM-R and CamemBERT, alone as embedding models store them and with the masked-language-model head."""
 
 from __future__ import annotations
 
-from quantgui.checkpoint.architectures._blocks import linear, norm
-from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
-from quantgui.checkpoint.architectures._keys import Keys
-from quantgui.types import UserError
+from collections.abc import Mapping
 
-BARE = ("", "BertModel")
+from quantgui.checkpoint.architectures._blocks import linear, norm
+from quantgui.checkpoint.architectures._encoder import headless, no_cache
+from quantgui.checkpoint.architectures._family import Family, Shapes
+from quantgui.checkpoint.architectures._keys import Keys
+
+_CLASSES: Mapping[str, str] = {
+    "bert": "Bert",
+    "roberta": "Roberta",
+    "xlm-roberta": "XLMRoberta",
+    "camembert": "Camembert",
+}
+"""`model_type` -> how the names of its classes start."""
 
 
 def tensors(keys: Keys) -> Shapes:
     """Weights of the checkpoint. Raises UserError for heads other than masked language modelling."""
-    if keys.architecture in BARE:
+    if headless(keys, _CLASSES[keys.model_type]):
         yield from _encoder("", keys)
         yield from linear("pooler.dense", keys.hidden, keys.hidden, bias=True)
-    elif keys.architecture == "BertForMaskedLM":
+    elif keys.model_type == "bert":
         yield from _encoder("bert.", keys)
         yield "cls.predictions.bias", (keys.vocab,)
         yield from linear("cls.predictions.transform.dense", keys.hidden, keys.hidden, bias=True)
         yield from norm("cls.predictions.transform.LayerNorm", keys.hidden, bias=True)
     else:
-        raise UserError(
-            f"The head of {keys.architecture} cannot be derived from its config.", hint="Open its folder instead."
-        )
+        yield from _encoder("roberta.", keys)
+        yield "lm_head.bias", (keys.vocab,)
+        yield from linear("lm_head.dense", keys.hidden, keys.hidden, bias=True)
+        yield from norm("lm_head.layer_norm", keys.hidden, bias=True)
 
 
 def _encoder(root: str, keys: Keys) -> Shapes:
@@ -43,9 +52,4 @@ def _encoder(root: str, keys: Keys) -> Shapes:
         yield from norm(f"{prefix}.output.LayerNorm", hidden, bias=True)
 
 
-def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
-    """Nothing: an encoder reads its whole input at once and keeps no cache."""
-    return ()
-
-
-FAMILY = Family(("bert",), tensors, kept)
+FAMILY = Family(tuple(_CLASSES), tensors, no_cache)

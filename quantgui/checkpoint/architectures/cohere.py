@@ -1,10 +1,20 @@
-"""Command R and Aya: one norm a layer feeds attention and MLP in parallel; the head is tied."""
+"""Command R, R7B and A, and Aya: one norm a layer feeds attention and MLP in parallel; the head is tied."""
 
 from __future__ import annotations
 
-from quantgui.checkpoint.architectures._blocks import attention, decoder, full_attention, gated_mlp, norm
+from quantgui.checkpoint.architectures._blocks import (
+    attention,
+    decoder,
+    full_attention,
+    gated_mlp,
+    norm,
+    windowed_attention,
+)
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
+
+COHERE2_PATTERN = 4
+"""Every fourth layer of the second generation attends to everything."""
 
 
 def tensors(keys: Keys) -> Shapes:
@@ -24,8 +34,11 @@ def tensors(keys: Keys) -> Shapes:
 
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
-    """Keys and values of every token."""
-    return full_attention(keys, keys.head_dim())
+    """Keys and values; the second generation slides in three of four layers."""
+    if keys.model_type == "cohere":
+        return full_attention(keys, keys.head_dim())
+    pattern = keys.size("sliding_window_pattern", default=COHERE2_PATTERN)
+    return windowed_attention(keys, keys.head_dim(), lambda index: (index + 1) % pattern != 0)
 
 
-FAMILY = Family(("cohere",), tensors, kept)
+FAMILY = Family(("cohere", "cohere2"), tensors, kept)

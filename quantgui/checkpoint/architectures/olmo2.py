@@ -1,10 +1,20 @@
-"""OLMo 2: norms after attention and MLP instead of before, and over the whole width of query and key."""
+"""OLMo 2 and 3: norms after attention and MLP instead of before, and over the whole width of query and key."""
 
 from __future__ import annotations
 
-from quantgui.checkpoint.architectures._blocks import attention, decoder, full_attention, gated_mlp, norm
+from quantgui.checkpoint.architectures._blocks import (
+    attention,
+    decoder,
+    full_attention,
+    gated_mlp,
+    norm,
+    windowed_attention,
+)
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
+
+OLMO3_PATTERN = 4
+"""Every fourth layer of OLMo 3 attends to everything."""
 
 
 def tensors(keys: Keys) -> Shapes:
@@ -24,8 +34,10 @@ def tensors(keys: Keys) -> Shapes:
 
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
-    """Keys and values of every token."""
-    return full_attention(keys, keys.head_dim())
+    """Keys and values; OLMo 3 slides in three of four layers."""
+    if keys.model_type == "olmo2":
+        return full_attention(keys, keys.head_dim())
+    return windowed_attention(keys, keys.head_dim(), lambda index: (index + 1) % OLMO3_PATTERN != 0)
 
 
-FAMILY = Family(("olmo2",), tensors, kept)
+FAMILY = Family(("olmo2", "olmo3"), tensors, kept)

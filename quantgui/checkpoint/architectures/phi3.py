@@ -1,4 +1,4 @@
-"""Phi-3 and Phi-4: Llama with query, key and value in one matrix, gate and up in another."""
+"""Phi-3, Phi-4, Phi-4-multimodal (text): Llama with query, key and value in one matrix, gate and up in another."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     return windowed_attention(keys, keys.head_dim(), lambda index: True)
 
 
-FAMILY = Family(("phi3",), tensors, kept)
+FAMILY = Family(("phi3", "phi4_multimodal"), tensors, kept)

@@ -1,8 +1,9 @@
-"""Qwen2 (biases on query, key and value) and Qwen3 (norms on query and key heads), dense."""
+"""Qwen2 and MiMo-7B (biases on query, key and value), Qwen3 and Qwen3-VL (norms on query and key heads), dense."""
 
 from __future__ import annotations
 
-from quantgui.checkpoint.architectures._blocks import attention, decoder, gated_mlp, norm, windowed_attention
+from quantgui.checkpoint.architectures import _qwen_vision
+from quantgui.checkpoint.architectures._blocks import attention, decoder, gated_mlp, linear, norm, windowed_attention
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
 
@@ -27,16 +28,15 @@ def self_attention(prefix: str, keys: Keys) -> Shapes:
 
 
 def tensors(keys: Keys) -> Shapes:
-    """Weights of the checkpoint."""
-    inner = keys.size("intermediate_size")
+    """Weights of the language model."""
+    return decoder(keys, lambda prefix, index: _layer(prefix, keys), tied=keys.model_type.startswith("qwen3_vl"))
 
-    def layer(prefix: str, index: int) -> Shapes:
-        yield from norm(f"{prefix}.input_layernorm", keys.hidden)
-        yield from self_attention(f"{prefix}.self_attn", keys)
-        yield from norm(f"{prefix}.post_attention_layernorm", keys.hidden)
-        yield from gated_mlp(f"{prefix}.mlp", keys.hidden, inner)
 
-    return decoder(keys, layer, tied=False)
+def _layer(prefix: str, keys: Keys) -> Shapes:
+    yield from norm(f"{prefix}.input_layernorm", keys.hidden)
+    yield from self_attention(f"{prefix}.self_attn", keys)
+    yield from norm(f"{prefix}.post_attention_layernorm", keys.hidden)
+    yield from gated_mlp(f"{prefix}.mlp", keys.hidden, keys.size("intermediate_size"))
 
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
@@ -46,4 +46,19 @@ def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     return windowed_attention(keys, head_dim(keys), lambda index: uses_window and index >= first)
 
 
-FAMILY = Family(("qwen2", "qwen3"), tensors, kept)
+def extras(keys: Keys) -> Shapes:
+    """Qwen3-VL's vision tower, and MiMo's layers that predict further tokens."""
+    if keys.model_type.startswith("qwen3_vl"):
+        yield from _qwen_vision.tower(keys)
+    for index in range(keys.count("num_nextn_predict_layers") if keys.model_type == "mimo" else 0):
+        yield from _next_token_layer(f"model.mtp_layers.{index}", keys)
+
+
+def _next_token_layer(prefix: str, keys: Keys) -> Shapes:
+    for name in ("token_layernorm", "hidden_layernorm", "final_layernorm"):
+        yield from norm(f"{prefix}.{name}", keys.hidden)
+    yield from linear(f"{prefix}.input_proj", keys.hidden, 2 * keys.hidden)
+    yield from _layer(prefix, keys)
+
+
+FAMILY = Family(("qwen2", "qwen3", "qwen3_vl", "qwen3_vl_text", "mimo"), tensors, kept, extras=extras)

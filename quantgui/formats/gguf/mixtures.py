@@ -18,6 +18,7 @@ class Kind(StrEnum):
     OUTPUT = "output"
     EMBEDDING = "token_embd"
     ATTENTION_V = "attn_v"  # also fused query/key/value, and the latent's projection
+    ATTENTION_QKV = "attn_qkv"  # fused, as files made before 2026 treat it
     ATTENTION_K = "attn_k"
     ATTENTION_Q = "attn_q"
     ATTENTION_OUTPUT = "attn_output"
@@ -181,6 +182,15 @@ def attention_v(place: Place, base: str) -> str:
     return "Q5_K" if place.facts.is_70b and chosen in ("Q3_K", "Q4_K") else chosen
 
 
+_FUSED_APART: Mapping[str, str] = {
+    "Q3_K_M": "Q4_K",
+    "Q3_K_L": "Q4_K",
+    "IQ3_M": "Q4_K",
+    "Q4_K_M": "Q5_K",
+    "Q5_K_M": "Q6_K",
+}
+
+
 def _attention_k(place: Place) -> str | None:
     return "Q8_0" if place.facts.experts == 8 else _attention_q(place)
 
@@ -253,6 +263,7 @@ LOWEST_RULES: Mapping[Kind, Rule] = {
     Kind.FFN_DOWN: _lowest_ffn_down,
 }
 RULES: Mapping[Kind, Rule] = {
+    Kind.ATTENTION_QKV: lambda place: _FUSED_APART.get(place.file_type),
     Kind.ATTENTION_K: _attention_k,
     Kind.ATTENTION_Q: _attention_q,
     Kind.ATTENTION_OUTPUT: _attention_output,

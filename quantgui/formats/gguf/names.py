@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape
+from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape, Split
 from quantgui.types import Checkpoint, ModelConfig, TensorInfo, UserError
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h)\.(\d{1,5})\.(.+)$")
-_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|gpt_neox|bert)\.)+")
+_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|backbone|gpt_neox|bert)\.)+")
 _DROPPED = re.compile("|".join(DROPPED))
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
@@ -89,13 +89,20 @@ def _renamed(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterato
     layer, inside = int(match[1]), match[2]
     split = layout.splits.get(inside)
     if split is not None:
-        for name, shape in split(tensor.shape, config):
+        for name, shape in _split(split, tensor, config):
             yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
         return
     turned = inside.removesuffix(".weight") in layout.transposed
     shape = tensor.shape[::-1] if turned else tensor.shape
     name = _named(tensor.name, inside, layout.modules)
     yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
+
+
+def _split(split: Split, tensor: TensorInfo, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+    try:
+        return split(tensor.shape, config)
+    except (ValueError, IndexError):  # another number of dimensions
+        raise UserError(f"The tensor “{tensor.name}” has an unexpected shape: {tensor.shape}.") from None
 
 
 def _named(full_name: str, inside: str, modules: Mapping[str, str]) -> str:

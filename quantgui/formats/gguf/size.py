@@ -30,7 +30,8 @@ def padded(nbytes: int) -> int:
 @lru_cache(maxsize=2**12)
 def tensor_nbytes(shape: tuple[int, ...], type_name: str) -> int:
     """Bytes of one tensor, without padding. Rows must fill whole blocks; raises ValueError where they do not."""
-    return math.prod(shape[:-1]) * BY_NAME[type_name].nbytes(shape[-1])
+    *rows, row = shape or (1,)  # ggml stores a scalar as one element
+    return math.prod(rows) * BY_NAME[type_name].nbytes(row)
 
 
 def weights_nbytes(tensors: Iterable[GgufTensor], types: Iterable[str]) -> int:
@@ -53,23 +54,30 @@ def model_facts(checkpoint: Checkpoint, tensors: Iterable[GgufTensor]) -> ModelF
     config, named = checkpoint.config, list(tensors)
     layout = layout_of(config)
     assert config is not None  # layout_of refuses a checkpoint without one
+    kv_heads = config.num_kv_heads or config.num_heads or 0
+    if layout.kv_heads_by_layer and all(tensor.name != "blk.0.attn_k.weight" for tensor in named):
+        kv_heads = 0  # llama.cpp asks the first layer
     return ModelFacts(
         architecture=layout.architecture,
         layers=1 + max((tensor.layer for tensor in named if tensor.layer is not None), default=-1),
         heads=config.num_heads or 0,
-        kv_heads=config.num_kv_heads or config.num_heads or 0,
+        kv_heads=kv_heads,
         experts=max((tensor.shape[0] for tensor in named if tensor.name.endswith("_exps.weight")), default=0),
     )
 
 
-def gguf_rows(checkpoint: Checkpoint, imatrix: bool = False) -> tuple[tuple[str, int, int], ...]:
+def gguf_rows(
+    checkpoint: Checkpoint, imatrix: bool = False, fused_apart: bool = False
+) -> tuple[tuple[str, int, int], ...]:
     """(file type, bytes of tensor data, bytes of the file) for every file type, largest first.
 
-    Tensor data is exact; the file is exact but for `MODEL_KEYS_BYTES` and, without a tokenizer.json, the tokenizer.
-    Raises UserError where llama.cpp's names for this architecture or for one of its tensors are not known.
+    Tensor data is exactly what `llama-quantize` writes today, with `fused_apart` what it wrote into 2026, which
+    differs in models with fused query, key and value. The rest of the file is exact but for `MODEL_KEYS_BYTES` and,
+    where no tokenizer.json lies beside the checkpoint, for the tokenizer. Raises UserError where llama.cpp's names for
+    this architecture or for one of its tensors are not known.
     """
     tensors = gguf_tensors(checkpoint)
-    facts, options = model_facts(checkpoint, tensors), PlanOptions(imatrix=imatrix)
+    facts, options = model_facts(checkpoint, tensors), PlanOptions(imatrix=imatrix, fused_apart=fused_apart)
     header = header_nbytes(tensors, tokenizer_size(checkpoint))
     sizes = {
         name: weights_nbytes(tensors, plan_types(tensors, facts, file_type, options))

@@ -57,6 +57,9 @@ class PlanOptions:
     embedding_type: str = ""  # --token-embedding-type
     patterns: tuple[tuple[str, str], ...] = ()  # --tensor-type: (regular expression, type), the first match wins
     source_type: str = "BF16"  # what a left-out output tensor stays in
+    fused_apart: bool = (
+        False  # fused query/key/value by its own rule, as llama.cpp did into 2026, not by that for values
+    )
 
 
 def plan_types(
@@ -121,10 +124,15 @@ class _Planner:
     def types(self, tensors: Iterable[GgufTensor]) -> Iterable[str]:
         for tensor in tensors:
             if is_quantizable(tensor, self._options):
-                yield self._type(tensor, kind_of(tensor.name))
+                yield self._type(tensor, self._kind(tensor.name))
             else:
                 is_output = tensor.name == "output.weight"
                 yield self._options.source_type if is_output else KEPT_TYPE
+
+    def _kind(self, name: str) -> Kind:
+        if self._options.fused_apart and "attn_qkv.weight" in name:
+            return Kind.ATTENTION_QKV
+        return kind_of(name)
 
     def _type(self, tensor: GgufTensor, kind: Kind) -> str:
         override = {Kind.EMBEDDING: self._options.embedding_type, Kind.OUTPUT: self._options.output_type}.get(kind)

@@ -82,6 +82,12 @@ def test_larger_types_make_larger_files(model):
     assert headers.pop() % 32 == 0
 
 
+def test_a_scalar_takes_one_padded_element():
+    assert padded(tensor_nbytes((), "F32")) == 32
+    with pytest.raises(ValueError, match="whole blocks"):
+        tensor_nbytes((2, 100), "Q4_K")
+
+
 def test_the_header_is_what_the_library_writes(tmp_path):
     tensors = [GgufTensor("token_embd.weight", (40, 32)), GgufTensor("blk.0.attn_norm.weight", (33,), layer=0)]
     path = tmp_path / "small.gguf"

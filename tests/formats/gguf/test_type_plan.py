@@ -98,6 +98,15 @@ def test_which_file_types_need_an_importance_matrix():
     assert needed == {"Q2_K_S", "IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"}
 
 
+def test_older_files_differ_only_where_query_key_and_value_are_fused():
+    assert plan("Qwen/Qwen3-4B", "Q5_K_M") == plan("Qwen/Qwen3-4B", "Q5_K_M", fused_apart=True)
+    fused = {f"blk.{i}.attn_qkv.weight" for i in range(32)}
+    older = plan("microsoft/Phi-3.5-mini-instruct", "Q5_K_M", fused_apart=True)
+    assert {older[name] for name in fused} == {"Q6_K"}
+    today = plan("microsoft/Phi-3.5-mini-instruct", "Q5_K_M")
+    assert {name for name in today if today[name] != older[name]} < fused
+
+
 def test_overrides_win_and_patterns_still_fall_back():
     types = plan(
         "Qwen/Qwen2.5-0.5B-Instruct",
