@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 
-from quantgui.checkpoint.architectures import attention_layers, is_supported, tensor_shapes
+from quantgui.checkpoint.architectures import attention_layers, extra_tensors, is_supported, tensor_shapes
 from quantgui.checkpoint.config import read_config
+from quantgui.checkpoint.tensor_name_rules import TOWERS
 from quantgui.checkpoint.tensor_names import describe
 from quantgui.resource_files import resource
 from quantgui.schemes.scheme import DTYPE_BYTES
@@ -87,12 +88,11 @@ def checkpoint_from_config(
     Raises UserError where the architecture is not covered or the config lacks a value.
     """
     dtype, notes = _dtype(config)
+    notes += _left_out(config, text_only)
     shapes = list(tensor_shapes(config))
     if stores_tied_head:
         shapes.append(("lm_head.weight", shapes[0][1]))
         notes.append("The checkpoint stores its tied output head a second time; it is counted as stored.")
-    if text_only or "vision_config" in config.raw:
-        notes.append("The text model alone; the published checkpoint also holds a vision tower.")
     tensors = tuple(_tensor_infos(shapes, dtype))
     has_head = any(t.role is Role.HEAD for t in tensors)
     described = replace(config, quantization=None, tied_embeddings=stores_tied_head or not has_head)
@@ -116,6 +116,29 @@ def _dtype(config: ModelConfig) -> tuple[str, list[str]]:
         notes.append(f"Published as {config.quantization}; shown are the weights before that, at {dtype}.")
     elif stated not in _DTYPES:
         notes.append("The config states no dtype; BF16 is assumed.")
-    if config.raw.get("num_nextn_predict_layers"):
-        notes.append("Multi-token-prediction layers of the checkpoint are not loaded for generation and not counted.")
     return dtype, notes
+
+
+def _left_out(config: ModelConfig, text_only: bool) -> list[str]:
+    """What the published checkpoint holds beside the language model, with its size where the config tells."""
+    predicts = config.raw.get("num_nextn_predict_layers") or config.raw.get("mtp_num_hidden_layers")
+    sees = text_only or "vision_config" in config.raw
+    if not predicts and not sees:
+        return []
+    tower, prediction = 0, 0
+    for name, shape in extra_tensors(config):
+        is_tower = any(pattern.search(name) for _, pattern in TOWERS)
+        tower += math.prod(shape) if is_tower else 0
+        prediction += 0 if is_tower else math.prod(shape)
+    notes = []
+    if sees:
+        notes.append(f"The text model alone; the published checkpoint also holds a vision tower{_counted(tower)}.")
+    if predicts:
+        notes.append(
+            f"Multi-token-prediction layers{_counted(prediction)} are not loaded for generation and not counted."
+        )
+    return notes
+
+
+def _counted(parameters: int) -> str:
+    return f" of {parameters:,} parameters" if parameters else ""

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantgui.checkpoint.architectures import attention_layers, families, is_supported, tensor_shapes
+from quantgui.checkpoint.architectures import (
+    attention_layers,
+    extra_tensors,
+    families,
+    is_supported,
+    state_layers,
+    tensor_shapes,
+)
 from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
 from quantgui.checkpoint.config import read_config
 from quantgui.types import ModelConfig, UserError
@@ -131,12 +138,55 @@ def test_a_config_without_json_is_read_by_its_facts(model_type: str) -> None:
 def test_nonsense_ends_in_a_user_error_or_in_positive_shapes(key: str, value: object, model_type: str) -> None:
     config = read_config({**LLAMA, "model_type": model_type, key: value})
     try:
-        shapes = tensor_shapes(config)
+        shapes = (*tensor_shapes(config), *extra_tensors(config))
+        states = state_layers(config)
         layers = attention_layers(config)
     except UserError:
         return
     assert all(size > 0 for _, shape in shapes for size in shape)
+    assert all(state.elements > 0 for state in states)
     assert layers is None or all(layer.elements_per_token > 0 for layer in layers)
+
+
+HYBRIDS = {entry.config.model_type: entry for entry in catalogue() if entry.supported and state_layers(entry.config)}
+
+
+@pytest.mark.parametrize("model_type", sorted(HYBRIDS))
+def test_layers_without_attention_keep_a_state_and_no_tokens(model_type: str) -> None:
+    config = HYBRIDS[model_type].config
+    layers, states = attention_layers(config), state_layers(config)
+    assert layers is not None
+    assert 0 < len(layers) < len(states)
+    assert len(layers) + len(states) <= (config.num_layers or 0)
+    assert all(state.elements > 0 for state in states)
+
+
+def test_sparse_attention_keeps_an_index_beside_the_latent() -> None:
+    layers = attention_layers(_entry("zai-org/GLM-5").config)
+    assert layers is not None
+    assert {(layer.elements_per_token, layer.index_elements) for layer in layers} == {(512 + 64, 128)}
+
+
+def test_shared_layers_keep_nothing() -> None:
+    config = {
+        **LLAMA,
+        "model_type": "gemma4_text",
+        "num_hidden_layers": 12,
+        "num_kv_shared_layers": 5,
+        "sliding_window": 32,
+    }
+    layers = attention_layers(read_config(config))
+    assert layers is not None
+    assert [layer.window for layer in layers] == [32] * 5 + [None] + [32]
+
+
+def test_the_outer_config_says_whether_the_head_is_tied() -> None:
+    nested = {
+        "model_type": "llava",
+        "tie_word_embeddings": True,
+        "text_config": {**LLAMA, "tie_word_embeddings": False},
+    }
+    assert "lm_head.weight" not in dict(tensor_shapes(read_config(nested)))
 
 
 def _entry(model_id: str) -> CatalogueEntry:

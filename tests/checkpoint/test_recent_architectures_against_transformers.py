@@ -275,12 +275,16 @@ QWEN_VISION = {
 }
 SEEING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "qwen3_vl": (WIDE, {**QWEN_VISION, "deepstack_visual_indexes": [0, 1]}),
-    "qwen3_vl_moe": ({**WIDE, **MOE, "tie_word_embeddings": True}, {**QWEN_VISION, "deepstack_visual_indexes": [0, 1]}),
+    "qwen3_vl_moe": ({**WIDE, **MOE}, {**QWEN_VISION, "deepstack_visual_indexes": [0, 1]}),
     "qwen3_5": ({**WIDE, **DELTA}, QWEN_VISION),
     "qwen3_5_moe": ({**WIDE, **DELTA, **MOE}, QWEN_VISION),
     "llama4": (
         {**WIDE, "num_local_experts": 3},
         {**VISION, "image_size": 56, "vision_output_dim": 20, "projector_input_dim": 22, "projector_output_dim": 20},
+    ),
+    "gemma4": (
+        {**WIDE, "num_hidden_layers": 6, "global_head_dim": 20, "hidden_size_per_layer_input": 0},
+        {**VISION, "num_key_value_heads": 2, "head_dim": 8},
     ),
     "minimax_m3_vl": (
         {
@@ -307,14 +311,16 @@ SEEING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**VISION, "image_size": 56, "max_position_embeddings": 16},
     ),
 }
-TOWERS = re.compile(r"^(?:model\.)?(?:visual|vision\w*|multi_modal_projector|vit_large_projector|patch_merge_mlp)\.")
+TOWERS = re.compile(r"^(?:model\.)?(?:visual|vision\w*|embed_vision|\w+_projector|patch_merge_mlp)\.")
 TEXT = re.compile(r"^(?:model\.language_model|language_model\.model)\.")
 
 
 @pytest.mark.parametrize("model_type", SEEING)
 def test_the_language_model_of_one_that_sees(model_type: str, tmp_path: Path) -> None:
     text, vision = SEEING[model_type]
-    values = {"text_config": text, "vision_config": vision}
+    values: dict[str, Any] = {"text_config": text, "vision_config": vision}
+    if model_type == "gemma4":
+        values["audio_config"] = None
     config, saved = save_tiny(tmp_path, model_type, values, "AutoModelForImageTextToText")
     language = {name: shape for name, shape in saved.items() if not TOWERS.match(name)}
     if model_type == "qwen3_vl_moe":  # published as [experts, inputs, outputs]; transformers reads both orders
@@ -323,7 +329,7 @@ def test_the_language_model_of_one_that_sees(model_type: str, tmp_path: Path) ->
     assert dict(tensor_shapes(config)) == plain
     tower = dict(extra_tensors(config))
     assert tower in ({}, {name: shape for name, shape in saved.items() if TOWERS.match(name)})
-    assert bool(tower) == model_type.startswith("qwen")
+    assert bool(tower) == model_type.startswith(("qwen", "llama", "gemma"))
 
 
 def _swapped(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -34,7 +34,8 @@ def is_supported(config: ModelConfig) -> bool:
 def tensor_shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Name and shape of every weight, as the Hugging Face checkpoint of this config stores them before quantization.
 
-    Left out: rotary and mask buffers of old checkpoints, a tied head, multi-token-prediction layers, vision towers.
+    The language model alone, its names without the prefix that a model which also sees puts before them. Left out:
+    rotary and mask buffers of old checkpoints, a tied head, and what `extra_tensors` lists.
     Raises UserError for an unknown architecture and for missing or impossible values.
     """
     return _limited(_family(config).tensors(Keys(config)))

@@ -62,7 +62,9 @@ class Keys:
         self._config = config
         nested = (config.raw.get(name) for name in _TEXT_CONFIGS)
         text = next((part for part in nested if isinstance(part, Mapping)), {})
-        self._raw: Mapping[str, Any] = {**config.raw, **text}
+        tie = "tie_word_embeddings"  # of a nested config the outer word counts: the outer model owns the head
+        outer = {tie: config.raw[tie]} if isinstance(config.raw.get(tie), bool) else {}
+        self._raw: Mapping[str, Any] = {**config.raw, **text, **outer}
         self._is_config_json = "model_type" in self._raw or "architectures" in self._raw
 
     def value(self, *names: str) -> Any:

@@ -3,6 +3,7 @@ dense MLP, embeddings per layer, and last layers that reuse earlier keys and val
 
 from __future__ import annotations
 
+from quantgui.checkpoint.architectures import _gemma_vision
 from quantgui.checkpoint.architectures._blocks import decoder, gated_mlp, linear, norm, sliding_layers
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
@@ -95,4 +96,4 @@ def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     return tuple(layers)
 
 
-FAMILY = Family(("gemma4_text", "gemma4"), tensors, kept)
+FAMILY = Family(("gemma4_text", "gemma4"), tensors, kept, extras=_gemma_vision.tower)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantgui.checkpoint.architectures import _llama_vision
 from quantgui.checkpoint.architectures._blocks import attention, decoder, gated_mlp, linear, norm
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes
 from quantgui.checkpoint.architectures._keys import Keys
@@ -49,4 +50,4 @@ def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     return tuple(AttentionLayer(elements, chunk if is_chunked else None) for is_chunked in chunked)
 
 
-FAMILY = Family(("llama4_text", "llama4"), tensors, kept)
+FAMILY = Family(("llama4_text", "llama4"), tensors, kept, extras=_llama_vision.tower)

@@ -29,7 +29,7 @@ def self_attention(prefix: str, keys: Keys) -> Shapes:
 
 def tensors(keys: Keys) -> Shapes:
     """Weights of the language model."""
-    return decoder(keys, lambda prefix, index: _layer(prefix, keys), tied=keys.model_type.startswith("qwen3_vl"))
+    return decoder(keys, lambda prefix, index: _layer(prefix, keys), tied=False)
 
 
 def _layer(prefix: str, keys: Keys) -> Shapes:
