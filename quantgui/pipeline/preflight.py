@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from quantgui import units
 from quantgui.checkpoint.tensor_data import READABLE_DTYPES
 from quantgui.formats.planning import PlannedFile
 from quantgui.formats.registry import formats_of, mix_objection
@@ -17,7 +18,8 @@ from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, REPORTS_NAME, read_record
 from quantgui.pipeline.source import source_folder
 from quantgui.schemes.assignment import Assignment
-from quantgui.types import GB, GIB, Checkpoint, SourceKind, UserError
+from quantgui.schemes.recipe import Recipe
+from quantgui.types import GIB, Checkpoint, SourceKind, UserError
 
 REGENERATED = ("report.html", ".DS_Store", "Thumbs.db", "desktop.ini")
 """What this program or a file manager leaves in a run's folder and anybody can have again."""
@@ -33,7 +35,16 @@ def check(
     _check_target(job, checkpoint)
     _check_disk(job, files)
     _check_memory(checkpoint)
-    return kept_warnings(assignments)
+    return kept_warnings(assignments) + unmatched_rules(job.recipe, checkpoint)
+
+
+def unmatched_rules(recipe: Recipe, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """One sentence per rule that matches no tensor: most likely a slip of the pen."""
+    return tuple(
+        f"No tensor's name matches the rule {rule.pattern}, so it changes nothing."
+        for rule in recipe.rules
+        if not any(rule.matches(tensor) for tensor in checkpoint.tensors)
+    )
 
 
 def kept_warnings(assignments: Sequence[Assignment]) -> tuple[str, ...]:
@@ -136,7 +147,7 @@ def _check_disk(job: QuantizeJob, files: Sequence[PlannedFile]) -> None:
     free = shutil.disk_usage(existing_parent(Path(job.output))).free
     if needed > free:
         raise UserError(
-            f"The disk has {free / GB:.2f} GB free, and this needs {needed / GB:.2f} GB.",
+            f"The disk has {units.file_size(free)} free, and this needs {units.file_size(needed)}.",
             hint="Free some space, or choose an output folder on another disk.",
         )
 

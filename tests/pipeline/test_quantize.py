@@ -211,3 +211,11 @@ def test_a_device_that_runs_out_of_memory_hands_over_to_the_cpu(tiny_llama_folde
 def test_a_device_that_is_not_there_is_refused(tiny_llama_folder, tmp_path):
     with pytest.raises(UserError, match="cannot be used"):
         run_job(job(tiny_llama_folder, tmp_path / "out", device="cuda:93"))
+
+
+def test_a_rule_that_matches_nothing_is_said(tiny_llama_folder, tmp_path):
+    rules = (Rule("*mistyped*", SchemeSpec("INT8")), Rule("*attn*", SchemeSpec("INT8")))
+    events = run_job(job(tiny_llama_folder, tmp_path / "out", Recipe(INT4.base, rules)))
+    started = next(e for e in events if isinstance(e, Started))
+    assert [w for w in started.warnings if "mistyped" in w]
+    assert not [w for w in started.warnings if "attn" in w]
