@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 
-from quantgui.checkpoint.architectures import attention_layers, extra_tensors, is_supported, tensor_shapes
+from quantgui.checkpoint.architectures import (
+    assumed_model_type,
+    attention_layers,
+    extra_tensors,
+    is_supported,
+    tensor_shapes,
+)
 from quantgui.checkpoint.config import read_config
 from quantgui.checkpoint.tensor_name_rules import TOWERS
 from quantgui.checkpoint.tensor_names import describe
@@ -88,6 +94,9 @@ def checkpoint_from_config(
     Raises UserError where the architecture is not covered or the config lacks a value.
     """
     dtype, notes = _dtype(config)
+    assumed = assumed_model_type(config)
+    if assumed:
+        notes.append(f"The config states no model_type; it is read as {assumed}.")
     notes += _left_out(config, text_only)
     shapes = list(tensor_shapes(config))
     if stores_tied_head:

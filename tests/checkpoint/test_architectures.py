@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantgui.checkpoint.architectures import (
+    assumed_model_type,
     attention_layers,
     extra_tensors,
     families,
@@ -146,6 +147,29 @@ def test_nonsense_ends_in_a_user_error_or_in_positive_shapes(key: str, value: ob
     assert all(size > 0 for _, shape in shapes for size in shape)
     assert all(state.elements > 0 for state in states)
     assert layers is None or all(layer.elements_per_token > 0 for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("unnamed", "read_as"),
+    [
+        ({**LLAMA, "architectures": ["Qwen3ForCausalLM"]}, "qwen3"),
+        ({**LLAMA, "architectures": ["GPTNeoXForCausalLM"]}, "gpt_neox"),
+        ({**LLAMA, "rms_norm_eps": 1e-5}, "llama"),
+        ({"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 32, "vocab_size": 96}, "gpt2"),
+    ],
+)
+def test_a_config_without_a_model_type_is_read_by_its_class_or_its_keys(unnamed: dict[str, Any], read_as: str) -> None:
+    unnamed = {key: value for key, value in unnamed.items() if key != "model_type"}
+    config = read_config(unnamed)
+    assert assumed_model_type(config) == read_as
+    assert tensor_shapes(config) == tensor_shapes(read_config({**unnamed, "model_type": read_as}))
+
+
+@pytest.mark.parametrize("key", ["num_experts", "linear_num_key_heads", "ssm_state_size"])
+def test_nothing_is_assumed_of_a_config_with_unusual_keys(key: str) -> None:
+    unnamed = {name: value for name, value in LLAMA.items() if name != "model_type"}
+    with pytest.raises(UserError, match="without a model_type"):
+        tensor_shapes(read_config({**unnamed, "rms_norm_eps": 1e-5, key: 4}))
 
 
 HYBRIDS = {entry.config.model_type: entry for entry in catalogue() if entry.supported and state_layers(entry.config)}

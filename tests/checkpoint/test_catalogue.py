@@ -74,6 +74,12 @@ def test_routers_experts_and_norms_have_their_roles() -> None:
     assert roles["input_layernorm.weight"] is Role.NORM
 
 
+def test_an_assumed_architecture_is_said() -> None:
+    raw = {**find_entry("Qwen3-4B").config.raw, "architectures": ["Qwen3ForCausalLM"]}
+    del raw["model_type"]
+    assert any("read as qwen3" in note for note in checkpoint_from_config("x", read_config(raw)).notes)
+
+
 def test_a_vision_config_is_said() -> None:
     raw = {**find_entry("Qwen3-4B").config.raw, "vision_config": {"hidden_size": 8}}
     assert any("vision tower" in note for note in checkpoint_from_config("x", read_config(raw)).notes)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes, StateLayer
 from quantgui.checkpoint.architectures._keys import Keys, hub_name
+from quantgui.checkpoint.architectures._unnamed import guessed_model_type
 from quantgui.types import ModelConfig, UserError
 
 MAX_TENSORS = 500_000
@@ -38,7 +40,7 @@ def tensor_shapes(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...
     rotary and mask buffers of old checkpoints, a tied head, and what `extra_tensors` lists.
     Raises UserError for an unknown architecture and for missing or impossible values.
     """
-    return _limited(_family(config).tensors(Keys(config)))
+    return _limited(_family(config).tensors(_keys(config)))
 
 
 def extra_tensors(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -47,7 +49,7 @@ def extra_tensors(config: ModelConfig) -> tuple[tuple[str, tuple[int, ...]], ...
 
     Raises UserError as `tensor_shapes` does.
     """
-    return _limited(_family(config).extras(Keys(config)))
+    return _limited(_family(config).extras(_keys(config)))
 
 
 def attention_layers(config: ModelConfig) -> tuple[AttentionLayer, ...] | None:
@@ -56,7 +58,7 @@ def attention_layers(config: ModelConfig) -> tuple[AttentionLayer, ...] | None:
     An encoder keeps nothing: (). Raises UserError for missing or impossible values.
     """
     family = _known_family(config)
-    return None if family is None else family.attention(Keys(config))
+    return None if family is None else family.attention(_keys(config))
 
 
 def state_layers(config: ModelConfig) -> tuple[StateLayer, ...]:
@@ -65,7 +67,12 @@ def state_layers(config: ModelConfig) -> tuple[StateLayer, ...]:
     Raises UserError for missing or impossible values.
     """
     family = _known_family(config)
-    return () if family is None else family.state(Keys(config))
+    return () if family is None else family.state(_keys(config))
+
+
+def assumed_model_type(config: ModelConfig) -> str:
+    """What a config without a model_type is read as; "" where it states one or cannot be told."""
+    return "" if config.model_type else guessed_model_type(config, families())
 
 
 def _limited(shapes: Shapes) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -78,7 +85,11 @@ def _limited(shapes: Shapes) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 
 def _known_family(config: ModelConfig) -> Family | None:
-    return families().get(hub_name(config.model_type))
+    return families().get(hub_name(config.model_type) or assumed_model_type(config))
+
+
+def _keys(config: ModelConfig) -> Keys:
+    return Keys(replace(config, model_type=config.model_type or assumed_model_type(config)))
 
 
 def _family(config: ModelConfig) -> Family:
