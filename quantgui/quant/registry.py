@@ -21,11 +21,19 @@ def all_methods() -> dict[str, Method]:
     return {module.METHOD.id: module.METHOD for module in modules}
 
 
+FORMAT_ORDER = ("plain", "compressed_tensors")
+"""Which formats come first among rows of equal bits; all others follow."""
+
+
 @cache
 def rows() -> tuple[SchemeRow, ...]:
-    """All rows, most precise first, casts before integers at equal bits."""
+    """All rows, most precise first; at equal bits casts before the format of most runtimes, then as a method states."""
     found = [row for method in all_methods().values() for row in method.rows]
-    return tuple(sorted(found, key=lambda row: (-row.bits, row.format != "plain", row.id)))
+
+    def rank(row: SchemeRow) -> int:
+        return FORMAT_ORDER.index(row.format) if row.format in FORMAT_ORDER else len(FORMAT_ORDER)
+
+    return tuple(sorted(found, key=lambda row: (-row.bits, rank(row))))
 
 
 def row(scheme_id: str) -> SchemeRow:
