@@ -172,6 +172,19 @@ def test_nothing_is_assumed_of_a_config_with_unusual_keys(key: str) -> None:
         tensor_shapes(read_config({**unnamed, "rms_norm_eps": 1e-5, key: 4}))
 
 
+def test_layers_of_nemotron_nas_are_as_wide_as_their_blocks_say() -> None:
+    attention, nothing = {"n_heads_in_group": 2, "no_op": False}, {"no_op": True}
+    blocks = [{"attention": attention, "ffn": {"ffn_mult": 1.3125}}, {"attention": nothing, "ffn": nothing}]
+    config = read_config({**LLAMA, "model_type": "nemotron-nas", "hidden_size": 256, "block_configs": blocks})
+    shapes = dict(tensor_shapes(config))
+    assert shapes["model.layers.0.self_attn.k_proj.weight"] == (2 * 64, 256)
+    assert shapes["model.layers.0.mlp.up_proj.weight"] == (256, 256)
+    assert not any(name.startswith("model.layers.1.") for name in shapes)
+    layers = attention_layers(config)
+    assert layers is not None
+    assert [layer.elements_per_token for layer in layers] == [2 * 2 * 64]
+
+
 HYBRIDS = {entry.config.model_type: entry for entry in catalogue() if entry.supported and state_layers(entry.config)}
 
 

@@ -10,7 +10,11 @@ from quantgui.types import UserError
 
 
 def tensors(keys: Keys) -> Shapes:
-    """Weights of the language model."""
+    """Weights of the language model. Raises UserError for Kimi K3, whose experts and attention differ."""
+    if keys.value("routed_expert_hidden_size", "mla_use_output_gate", "attn_res_block_size") is not None:
+        raise UserError(
+            "Kimi K3's layers cannot be derived from its config yet.", hint="Open the model's folder instead."
+        )
     hidden, linear_layers = keys.hidden, _linear_layers(keys)
     dense = keys.count("first_k_dense_replace", 1)
 
