@@ -30,7 +30,11 @@ def run_child(job) -> list[Event]:
     return list(ChildProcess(job).events())
 
 
-@pytest.mark.parametrize("recipe", [INT4, MIXED, Recipe(SchemeSpec("FP16"))], ids=["INT4", "mixed", "FP16"])
+@pytest.mark.parametrize(
+    "recipe",
+    [INT4, MIXED, *(Recipe(SchemeSpec(scheme_id)) for scheme_id in ("FP16", "NF4-DQ", "FP4", "LLM.int8"))],
+    ids=lambda recipe: recipe.base.id + ("-mixed" if recipe.rules else ""),
+)
 def test_the_output_is_reloaded_by_transformers_and_compared(recipe, tiny_llama_sharded, tmp_path):
     events = run_child(QuantizeJob(str(tiny_llama_sharded), str(tmp_path / "out"), recipe))
     finished = events[-1]
