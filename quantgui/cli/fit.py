@@ -10,7 +10,7 @@ from typing import Any
 from quantgui.checkpoint import ChildNeeded
 from quantgui.checkpoint.resolve import resolve
 from quantgui.cli.run_job import run_job
-from quantgui.fit.estimate import estimate_all
+from quantgui.fit.estimate import estimate_all, estimate_gguf
 from quantgui.fit.settings import KV_TYPES, FitSettings, default_context
 from quantgui.fit.weights import parameters
 from quantgui.hardware.catalogue import parse_target
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", type=int, metavar="N", help="tokens per sequence")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences at once; default 1")
     parser.add_argument("--kv", default="f16", choices=list(KV_TYPES), help="type of the KV cache; default f16")
+    parser.add_argument("--imatrix", action="store_true", help="GGUF mixtures as with an importance matrix")
     parser.add_argument("--json", action="store_true", help="print one JSON object; values not estimated are null")
 
 
@@ -51,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
         return 1
     context = default_context(checkpoint.config) if options.context is None else options.context
     settings = FitSettings(context, options.batch, options.kv)
-    estimates = estimate_all(checkpoint, hardware, settings)
+    estimates = (
+        *estimate_all(checkpoint, hardware, settings),
+        *estimate_gguf(checkpoint, hardware, settings, options.imatrix),
+    )
     if options.json:
         print(json.dumps(as_json(checkpoint, hardware, settings, estimates), ensure_ascii=False))
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.gguf_weights import gguf_weights
 from quantgui.fit.kv_cache import KvCache, kv_cache
 from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.settings import FitSettings
@@ -41,6 +42,16 @@ def estimate_all(
     """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is."""
     settings = settings or FitSettings()
     needs = _needs(checkpoint, weights_per_row(checkpoint), settings)
+    budget = budget_of(hardware)
+    return tuple(_estimate(checkpoint, need, needs, budget, settings) for need in needs)
+
+
+def estimate_gguf(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None, imatrix: bool = False
+) -> tuple[MemoryEstimate, ...]:
+    """One estimate per GGUF file type, largest first; empty where llama.cpp's names for the model are not known."""
+    settings = settings or FitSettings()
+    needs = _needs(checkpoint, gguf_weights(checkpoint, imatrix), settings)
     budget = budget_of(hardware)
     return tuple(_estimate(checkpoint, need, needs, budget, settings) for need in needs)
 
