@@ -7,6 +7,7 @@ cosine = <w, w^> / (||w|| ||w^||); kurtosis = E[(w - mean)^4] / var^2 (3 for a n
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,18 +55,19 @@ class TensorStatistics:
         self.after = FixedHistogram(whole.low, whole.high)
         self.difference = GrowingHistogram()
         self._unit = _unit(max(abs(whole.low), abs(whole.high)))
-        self._channel_max: list[tuple[int, torch.Tensor]] = []
-        self._steps: list[torch.Tensor] = []
+        # One growing array each: thousands of small tensors kept between large ones would leave the heap full of holes.
+        self._channel_max = array("f")
+        self._steps = array("f")
         self.clipped = 0
         self._count = self._zeroed = 0
         self._powers = [0.0, 0.0, 0.0, 0.0]
         self._error_squares = self._dot = self._after_squares = self._largest_error = 0.0
 
-    def add_original(self, first_row: int, rows: torch.Tensor) -> None:
+    def add_original(self, rows: torch.Tensor) -> None:
         """Counts float32 rows [n, columns] of the original: histogram, moments, channel maxima."""
         self._count += rows.numel()
         self.before.add(rows)
-        self._channel_max.append((first_row, rows.abs().amax(dim=1).cpu()))
+        self._channel_max.frombytes(rows.abs().amax(dim=1).cpu().numpy().tobytes())
         flat = self._scaled(rows)
         square = flat * flat
         for index, power in enumerate((flat.sum(), flat.dot(flat), flat.dot(square), square.dot(square))):
@@ -83,7 +85,7 @@ class TensorStatistics:
         self._after_squares += float(after.dot(after))
         self._zeroed += int(((after == 0) & (flat != 0)).sum())
         if steps is not None:
-            self._steps.append(steps.float().reshape(-1).cpu())
+            self._steps.frombytes(steps.float().reshape(-1).cpu().numpy().tobytes())
 
     def _scaled(self, values: torch.Tensor) -> torch.Tensor:
         """Flat, in units that keep fourth powers within float32; a power of two, so nothing is rounded."""
@@ -91,7 +93,7 @@ class TensorStatistics:
         return flat if self._unit == 1.0 else flat * self._unit
 
     def merge(self, other: TensorStatistics) -> None:
-        """Adds what another thread has counted over other rows of the same tensor."""
+        """Adds what another thread has counted over the rows that follow."""
         self.before.merge(other.before)
         self.after.merge(other.after)
         self.difference.merge(other.difference)
@@ -131,14 +133,16 @@ class TensorStatistics:
         """The median quantization step, None where there is none."""
         import torch
 
-        return float(torch.cat(self._steps).median()) if self._steps else None
+        return float(torch.frombuffer(self._steps, dtype=torch.float32).median()) if self._steps else None
 
     @property
     def channel_max(self) -> tuple[float, ...]:
         """max |w| per output channel, max-pooled (a mean would hide outliers) to at most 512 values."""
         import torch
 
-        channels = torch.cat([maxima for _, maxima in sorted(self._channel_max, key=lambda part: part[0])])
+        if not self._channel_max:
+            return ()
+        channels = torch.frombuffer(self._channel_max, dtype=torch.float32)
         if len(channels) > MAX_CHANNELS:
             channels = torch.nn.functional.adaptive_max_pool1d(channels[None, None], MAX_CHANNELS)[0, 0]
         return tuple(channels.tolist())

@@ -106,9 +106,9 @@ def _report(pair: Pair, before: TensorData, after: TensorData | None, pool: Thre
     if dequantized is not None and dequantized.numel() != tensor.numel():
         raise UserError(f"The tensor {info.name} has another shape in the two checkpoints.")
     rows_after = row_blocks(dequantized.view(info.shape), BLOCK_ELEMENTS) if dequantized is not None else None
-    for first, rows in row_blocks(tensor, BLOCK_ELEMENTS):
+    for _, rows in row_blocks(tensor, BLOCK_ELEMENTS):
         original = rows.float()
-        statistics.add_original(first, original)
+        statistics.add_original(original)
         if rows_after is not None:
             statistics.add_quantized(original, next(rows_after)[1].float())
     return report_of(assignment, statistics, compared=dequantized is not None)

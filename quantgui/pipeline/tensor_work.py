@@ -75,7 +75,7 @@ def _original_statistics(info: TensorInfo, tensor: torch.Tensor, pool: Executor)
 
     def one(block: tuple[int, torch.Tensor]) -> TensorStatistics:
         part = TensorStatistics(whole)
-        part.add_original(block[0], block[1].float())
+        part.add_original(block[1].float())
         return part
 
     total = TensorStatistics(whole)
@@ -113,7 +113,7 @@ def quantize_tensor(
         for part in scheme.storage.encode(scheme, quantized, first, shape, info.dtype):
             write(names[part.suffix], part.offset, part.data.cpu())
         statistics = TensorStatistics(whole)
-        statistics.add_original(first, rows)
+        statistics.add_original(rows)
         statistics.add_quantized(rows, method.dequantize(quantized), method.step(quantized))
         statistics.clipped = method.count_clipped(rows, quantized)
         advance(stored.numel() * stored.element_size())

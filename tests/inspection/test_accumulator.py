@@ -16,9 +16,9 @@ def statistics(before: torch.Tensor, after: torch.Tensor, block: int) -> TensorS
     whole = TensorRange()
     whole.add(before, "w")
     total = TensorStatistics(whole)
-    for first in reversed(range(0, len(before), block)):  # threads finish in any order
+    for first in range(0, len(before), block):
         part = TensorStatistics(whole)
-        part.add_original(first, before[first : first + block])
+        part.add_original(before[first : first + block])
         part.add_quantized(before[first : first + block], after[first : first + block])
         total.merge(part)
     return total
@@ -72,7 +72,7 @@ def test_channel_maxima_are_max_pooled():
     rows[700, 1] = -9.0
     whole = TensorRange(-9.0, 0.0)
     result = TensorStatistics(whole)
-    result.add_original(0, rows)
+    result.add_original(rows)
     assert len(result.channel_max) == MAX_CHANNELS
     assert max(result.channel_max) == 9.0
 
