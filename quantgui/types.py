@@ -204,14 +204,71 @@ class MemoryKind(StrEnum):
     OVERHEAD = "overhead"
 
 
+class Runtime(StrEnum):
+    """The programs that an estimate is made for; each has its own rules for the cache, buffers and overhead."""
+
+    LLAMA_CPP = "llama.cpp"
+    TRANSFORMERS = "transformers"
+    VLLM = "vllm"
+    MLX = "mlx"
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryPart:
-    """One part of an estimate; `nbytes` is None where it is not estimated (never 0 in its place)."""
+    """One part of an estimate; `nbytes` is None where it is not estimated (never 0 in its place).
+
+    `low` and `high` are the band of an estimate; None where the number is exact.
+    """
 
     kind: MemoryKind
     nbytes: int | None
     provenance: Provenance = Provenance.ESTIMATED
     note: str = ""
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLoad:
+    """What one memory holds under a placement. `layers` counts transformer layers, None where that has no meaning."""
+
+    name: str  # "RTX 4090", "RAM"
+    nbytes: int
+    capacity_bytes: int
+    layers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the model lies. `gpu_layers` is llama.cpp's -ngl: layers on accelerators, the output layer included."""
+
+    devices: tuple[DeviceLoad, ...]
+    sentence: str  # "28 of 33 layers on the GPU, the rest in RAM."
+    gpu_layers: int | None = None
+    total_layers: int | None = None  # the output layer included
+    experts_in_ram: int = 0  # layers whose experts stay in RAM (llama.cpp's --n-cpu-moe)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedEstimate:
+    """Tokens per second while generating for one user, and seconds to the first token, each with its band."""
+
+    tokens_per_second: float
+    low: float
+    high: float
+    note: str  # what limits it and where the efficiency comes from
+    first_token_seconds: float | None = None  # for a prompt that fills half the context
+    first_token_low: float | None = None
+    first_token_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLoss:
+    """What is to be expected of a precision, from published measurements: an estimate, never this model's own number."""
+
+    words: str  # "hardly any loss", "noticeable"
+    perplexity_ratio: float | None  # perplexity / that of the 16-bit model on the source's model and text
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +281,28 @@ class MemoryEstimate:
     file_bytes: int | None
     verdict: Verdict
     reason: str  # one sentence: which resource fails, and the smallest change that would pass
+    runtime: Runtime = Runtime.TRANSFORMERS
+    placement: Placement | None = None
+    longest_context: int | None = None  # tokens per sequence that fit the primary memory; None where not known
+    speed: SpeedEstimate | None = None
+    quality: QualityLoss | None = None
 
     def part(self, kind: MemoryKind) -> int | None:
-        """Bytes of one part, None where it is not estimated."""
-        return next((p.nbytes for p in self.parts if p.kind is kind), None)
+        """Bytes of one kind, None where it is not estimated."""
+        known = [p.nbytes for p in self.parts if p.kind is kind and p.nbytes is not None]
+        return sum(known) if known else None
 
     @property
     def total_bytes(self) -> int:
         """Sum of the estimated parts."""
         return sum(p.nbytes or 0 for p in self.parts)
+
+    @property
+    def band(self) -> tuple[int, int]:
+        """Sums of the parts' lower and upper ends."""
+        known = [p for p in self.parts if p.nbytes is not None]
+        low = sum(p.nbytes or 0 if p.low is None else p.low for p in known)
+        return low, sum(p.nbytes or 0 if p.high is None else p.high for p in known)
 
 
 @dataclass(frozen=True, slots=True)

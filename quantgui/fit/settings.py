@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quantgui.types import ModelConfig, UserError
+from quantgui.types import ModelConfig, Runtime, UserError
 
 DEFAULT_CONTEXT = 8192
 MAX_CONTEXT = 100_000_000
 MAX_BATCH = 65_536
+MAX_SLOTS = 1024
 
 KV_TYPES: Mapping[str, tuple[int, int]] = {
     "f32": (1, 4),
@@ -27,15 +28,24 @@ KV_TYPES: Mapping[str, tuple[int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Tokens per sequence, sequences at once, and the type of the KV cache. Raises UserError for impossible values."""
+    """How the model is used. Raises UserError for impossible values.
+
+    `slots` are llama.cpp's: requests at once that share the context (`-c`, `-np`); `batch` sequences have `context`
+    tokens each.
+    """
 
     context: int = DEFAULT_CONTEXT
     batch: int = 1
     kv_dtype: str = "f16"
+    runtime: Runtime | None = None  # None: each precision in the program that its files are made for
+    slots: int = 1
+    flash_attention: bool = True
+    imatrix: bool = False  # GGUF mixtures as with an importance matrix
 
     def __post_init__(self) -> None:
         _check_count("context", self.context, MAX_CONTEXT, "tokens")
         _check_count("batch", self.batch, MAX_BATCH, "sequences")
+        _check_count("number of slots", self.slots, MAX_SLOTS, "slots")
         if self.kv_dtype not in KV_TYPES:
             raise UserError(
                 f"There is no KV cache type “{self.kv_dtype}”.", hint=f"Choose one of {', '.join(KV_TYPES)}."
