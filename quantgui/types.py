@@ -264,7 +264,7 @@ class SpeedEstimate:
 
 @dataclass(frozen=True, slots=True)
 class QualityLoss:
-    """What is to be expected of a precision, from published measurements: an estimate, never this model's own number."""
+    """What to expect of a precision, from published measurements: an estimate, never this model's own number."""
 
     words: str  # "hardly any loss", "noticeable"
     perplexity_ratio: float | None  # perplexity / that of the 16-bit model on the source's model and text
