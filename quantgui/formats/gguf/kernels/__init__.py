@@ -1,0 +1,95 @@
+"""Quantizing and dequantizing rows of weights as GGUF stores them. Any number of threads, child process only.
+
+Three kernels stand behind one function: our vectorized ones where they give ggml's bytes sooner, ggml's own, and the
+numpy ones of the `gguf` package where ggml is missing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantgui.formats.gguf.kernels import ggml, legacy
+from quantgui.schemes.ggml_types import BY_NAME, GgmlType
+from quantgui.types import UserError
+
+NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
+"""Types that no kernel writes: integers, and what ggml uses for activations while it computes."""
+
+
+def quantize_rows(
+    ggml_type: str, rows: np.ndarray, importance: np.ndarray | None = None, *, out: np.ndarray | None = None
+) -> np.ndarray:
+    """The blocks uint8 [n, row bytes] of float32 rows [n, k], written into `out` where given.
+
+    `importance` float32 [k] weighs the squared error of each column (llama.cpp's importance matrix: sum of squared
+    activations / count). Raises UserError for weights that are not finite or too large for the type, for an importance
+    that is negative, not finite or missing where the type needs it, and for types that this machine has no kernel for.
+    """
+    kind = _kind(ggml_type)
+    if rows.ndim != 2 or rows.dtype != np.float32 or not rows.flags.c_contiguous:
+        raise ValueError("rows must be a contiguous float32 matrix")
+    if importance is not None:
+        importance = _checked_importance(importance, rows.shape[1])
+    if rows.size and not (np.isfinite(rows.min()) and np.isfinite(rows.max())):
+        raise UserError("The weights contain values that are not numbers.", hint="The model's files may be damaged.")
+    out = _target(out, (len(rows), kind.nbytes(rows.shape[1])), np.uint8)
+    if not rows.size:
+        return out
+    library = ggml.ggml_library()
+    if library is None:
+        legacy.quantize(kind, rows, out)
+        return out
+    if importance is None and ggml.requires_importance(library, kind):
+        raise UserError(f"{kind.name} needs an importance matrix.", hint="Compute one first, or choose another type.")
+    ggml.quantize(library, kind, rows, importance, out)
+    if not ggml.is_valid(library, kind, out):
+        raise UserError(
+            f"Some weights are too large for {kind.name}: its scales end at 65,504.",
+            hint="Choose BF16 or F32 for them.",
+        )
+    return out
+
+
+def dequantize_rows(ggml_type: str, raw: np.ndarray, columns: int, *, out: np.ndarray | None = None) -> np.ndarray:
+    """The float32 values [n, columns] of blocks uint8 [n, row bytes], written into `out` where given.
+
+    Raises ValueError where the bytes do not fill rows of `columns` values.
+    """
+    kind = _kind(ggml_type)
+    if raw.ndim != 2 or raw.dtype != np.uint8 or raw.shape[1] != kind.nbytes(columns):
+        raise ValueError(f"{columns} columns of {kind.name} take {kind.nbytes(columns)} bytes, not {raw.shape}")
+    out = _target(out, (len(raw), columns), np.float32)
+    if not raw.size:
+        return out
+    library = ggml.ggml_library()
+    raw = np.ascontiguousarray(raw)
+    if library is None:
+        legacy.dequantize(kind, raw, out)
+    else:
+        ggml.dequantize(library, kind, raw, out)
+    return out
+
+
+def _kind(ggml_type: str) -> GgmlType:
+    if ggml_type not in BY_NAME or ggml_type in NO_WEIGHTS:
+        raise ValueError(f"ggml has no kernel for {ggml_type!r}")
+    return BY_NAME[ggml_type]
+
+
+def _checked_importance(importance: np.ndarray, columns: int) -> np.ndarray:
+    if importance.shape != (columns,):
+        raise UserError(
+            f"The importance matrix has {importance.size:,} values for a tensor of {columns:,} columns.",
+            hint="It was made for another model.",
+        )
+    if not np.isfinite(importance).all() or (importance < 0).any():
+        raise UserError("The importance matrix contains negative or infinite values.", hint="Compute it again.")
+    return np.ascontiguousarray(importance, np.float32)
+
+
+def _target(out: np.ndarray | None, shape: tuple[int, int], dtype: type) -> np.ndarray:
+    if out is None:
+        return np.empty(shape, dtype)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ValueError(f"out must be a contiguous {np.dtype(dtype)} array of shape {shape}")
+    return out
