@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from quantgui.schemes.parameters import Parameter
@@ -12,6 +13,17 @@ from quantgui.schemes.scheme import Scheme
 
 if TYPE_CHECKING:
     import torch
+
+
+class Kind(StrEnum):
+    """What a method is to people: the headings of the list they choose from, in this order."""
+
+    PLAIN = "Plain numbers"
+    INTEGER = "Integers, rounded"
+    FLOAT = "Small floats"
+    CALIBRATED = "Calibrated on text"
+    TRAINED = "Trained with the rounding"
+    GGUF = "GGUF"
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Method:
     title: str
     rows: tuple[SchemeRow, ...]
     arithmetic: Callable[[Scheme], RowArithmetic]
+    kind: Kind = Kind.INTEGER
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,9 @@ class RowArithmetic:
 
     needs_range = False
     """Whether `quantize` needs the range of the whole tensor first (one scale per tensor)."""
+
+    row_multiple = 1
+    """Rows that are quantized together: blocks of rows given to `quantize` begin at multiples of it."""
 
     surveys = False
     """Whether `survey` must see every block, and `conclude` all of its answers, before `quantize`."""

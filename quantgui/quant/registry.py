@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from functools import cache
 
 from quantgui.quant import methods
-from quantgui.quant.method import Method, RowArithmetic, SchemeRow
+from quantgui.quant.method import Kind, Method, RowArithmetic, SchemeRow
+from quantgui.schemes.parameters import ParameterValue
 from quantgui.schemes.recipe import SchemeSpec
 from quantgui.schemes.scheme import Scheme
 from quantgui.types import UserError
@@ -36,6 +37,14 @@ def rows() -> tuple[SchemeRow, ...]:
     return tuple(sorted(found, key=lambda row: (-row.bits, rank(row))))
 
 
+@cache
+def rows_by_kind() -> dict[Kind, tuple[SchemeRow, ...]]:
+    """The rows as people choose from them: kinds in their order, without empty ones, each most precise first."""
+    kinds = {row.id: method.kind for method in all_methods().values() for row in method.rows}
+    grouped = {kind: tuple(row for row in rows() if kinds[row.id] is kind) for kind in Kind}
+    return {kind: found for kind, found in grouped.items() if found}
+
+
 def row(scheme_id: str) -> SchemeRow:
     """The row of an id, case ignored. Raises UserError naming near matches."""
     by_id = {r.id.lower(): r for r in rows()}
@@ -48,8 +57,8 @@ def row(scheme_id: str) -> SchemeRow:
     )
 
 
-def build(spec: SchemeSpec) -> Scheme:
-    """The scheme of a spec: the row's defaults with the spec's parameters. Raises UserError for unknown or bad ones."""
+def settings(spec: SchemeSpec) -> dict[str, ParameterValue]:
+    """Every parameter of a spec's row: its default, or the spec's value. Raises UserError for unknown or bad ones."""
     chosen = row(spec.id)
     declared = {p.name: p for p in chosen.parameters}
     values = {p.name: p.default for p in chosen.parameters}
@@ -61,7 +70,12 @@ def build(spec: SchemeSpec) -> Scheme:
             values[name] = declared[name].check(value)
         except ValueError as error:
             raise UserError(f"{chosen.id}: {error}") from None
-    return chosen.make(**values)
+    return values
+
+
+def build(spec: SchemeSpec) -> Scheme:
+    """The scheme of a spec: the row's defaults with the spec's parameters. Raises UserError for unknown or bad ones."""
+    return row(spec.id).make(**settings(spec))
 
 
 def arithmetic(scheme: Scheme) -> RowArithmetic:

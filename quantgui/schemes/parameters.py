@@ -20,6 +20,8 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     advanced: bool = False
+    shapes_scheme: bool = True  # False: a setting of the search or training, not of how the result is stored
+    is_file: bool = False  # the value is the path of a file, "" for none
 
     def check(self, value: ParameterValue) -> ParameterValue:
         """`value` if allowed. Raises ValueError with one clear sentence otherwise."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
+from quantgui.gui.widgets.file_field import FileField
 from quantgui.gui.widgets.text import label, small
 from quantgui.quant.method import SchemeRow
 from quantgui.schemes.parameters import Parameter, ParameterValue
@@ -57,7 +59,11 @@ class ParameterForm(QWidget):
         if parameter.choices:
             return self._combo_box(parameter, value)
         if isinstance(parameter.default, int | float) and isinstance(value, int | float):
-            return self._spin_box(parameter, value)
+            return self._spin_box(parameter, parameter.default, value)
+        if parameter.is_file:
+            chooser = FileField(parameter.title, str(value))
+            chooser.changed.connect(lambda path: self._set(parameter, path))
+            return chooser
         edit = QLineEdit(str(value))
         edit.editingFinished.connect(lambda: self._set(parameter, edit.text()))
         return edit
@@ -87,15 +93,16 @@ class ParameterForm(QWidget):
             edit.editingFinished.connect(lambda: self._set_typed(parameter, edit.text()))
         return box
 
-    def _spin_box(self, parameter: Parameter, value: int | float) -> QWidget:
-        if isinstance(parameter.default, int):
+    def _spin_box(self, parameter: Parameter, default: int | float, value: int | float) -> QWidget:
+        if isinstance(default, int):
             box = QSpinBox()
             low, high = parameter.minimum or 0, parameter.maximum or LARGEST_WHOLE
             box.setRange(int(low), int(min(high, LARGEST_WHOLE)))
             box.setValue(int(value))
         else:
             box = QDoubleSpinBox()
-            box.setDecimals(4)
+            box.setDecimals(_decimals(default))
+            box.setSingleStep(abs(default) / 10 or 0.1)
             box.setRange(parameter.minimum or 0.0, parameter.maximum if parameter.maximum is not None else 1e9)
             box.setValue(float(value))
         box.setKeyboardTracking(False)
@@ -117,11 +124,18 @@ class ParameterForm(QWidget):
         self.changed.emit({name: v for name, v in self._values.items() if v != defaults[name]})
 
 
+def _decimals(default: float) -> int:
+    """Digits after the point that a person may set: three of a small default, at least four."""
+    return max(4, 2 - math.floor(math.log10(abs(default)))) if default else 4
+
+
 def has_effect(row: SchemeRow, values: Mapping[str, ParameterValue], parameter: Parameter) -> bool:
     """Whether another value of `parameter` gives another scheme while the other values stay as they are.
 
     Equal schemes are equal values, so the method need not declare which of its settings depend on which.
     """
+    if not parameter.shapes_scheme:
+        return True
     others = parameter.choices or ((not parameter.default,) if isinstance(parameter.default, bool) else ())
     if not others:
         return True

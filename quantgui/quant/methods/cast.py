@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantgui.formats.plain import Plain
-from quantgui.quant.method import Method, RowArithmetic, SchemeRow, ValueRange
+from quantgui.quant.method import Kind, Method, RowArithmetic, SchemeRow, ValueRange
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
 
@@ -81,4 +81,5 @@ METHOD = Method(
         ),
     ),
     arithmetic=Cast,
+    kind=Kind.PLAIN,
 )

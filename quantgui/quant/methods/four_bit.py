@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quantgui.formats.bitsandbytes import BLOCK, CODEBOOKS, NESTED_BLOCK, FourBit
-from quantgui.quant.method import Method, RowArithmetic, SchemeRow, ValueRange
+from quantgui.quant.method import Kind, Method, RowArithmetic, SchemeRow, ValueRange
 from quantgui.schemes.quantized_rows import NestedScale, QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
 
@@ -135,4 +135,5 @@ METHOD = Method(
         _row("FP4-DQ", "4-bit float, double quantization", "FP4 with its scales in 8 bits: 0.37 bits less."),
     ),
     arithmetic=FourBitCodebook,
+    kind=Kind.FLOAT,
 )
