@@ -1,0 +1,129 @@
+"""The star: which precision to choose, and why, in one sentence.
+
+What people of the field do: 16 bits where that is easy, else 8 bits, else the largest precision with hardly any loss
+that fits; 4 bits before anything runs from RAM; 2 bits and less only where nothing better runs at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantgui.fit.budget import budget_of
+from quantgui.fit.quality_loss import HARDLY_ANY, NOTICEABLE, SLIGHT, STRONG, quality_loss, severity
+from quantgui.types import HardwareTarget, MemoryEstimate, MemoryKind, Runtime, Verdict
+from quantgui.units import count, memory, percent
+
+EASY_SHARE = 0.6
+"""16 bits are chosen where they take no more than this share of the memory: context and batch can still grow."""
+EIGHT_BITS = 9.7
+"""8-bit precisions with their scales and 16-bit embeddings."""
+FOUR_BITS = 5.2
+"""4-bit precisions likewise; what a computer without a GPU reads fast enough."""
+SMALL_MODEL = 3_000_000_000
+KV_IS_MOST = 0.4
+"""From this share on the cache is worth a word."""
+ANY_LOSS = 99
+PREFERRED = ("BF16", "FP8", "INT8", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+"""What decides among rows of equal loss and nearly equal bits: the names people know, most precise first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The row with the star."""
+
+    scheme_id: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Rows that would do, and what is said of the one chosen. Later steps are compromises."""
+
+    verdict: Verdict
+    most_loss: int
+    why: str
+    bits: tuple[float, float] = (0.0, EIGHT_BITS)
+    easily: bool = False
+    fewest_bits: bool = False  # where every byte is read from slow memory
+
+
+_STEPS = (
+    _Step(Verdict.FITS, SLIGHT, "No loss, and it fits with room to spare", (15.5, 16.5), easily=True),
+    _Step(Verdict.FITS, SLIGHT, "Largest precision with hardly any loss that fits"),
+    _Step(Verdict.FITS, NOTICEABLE, "Nothing better fits; expect a noticeable loss"),
+    _Step(Verdict.TIGHT, SLIGHT, "It just fits; close other programs first"),
+    _Step(Verdict.OFFLOAD, SLIGHT, "It runs with part of it in RAM, slower", fewest_bits=True),
+    _Step(Verdict.TIGHT, NOTICEABLE, "It just fits, with a noticeable loss"),
+    _Step(Verdict.FITS, STRONG, "Nothing better fits; expect a strong loss"),
+    _Step(Verdict.OFFLOAD, NOTICEABLE, "It runs with part of it in RAM, slower", fewest_bits=True),
+    _Step(Verdict.FITS, ANY_LOSS, "The only one that fits; a smaller model would be better"),
+    _Step(Verdict.TIGHT, ANY_LOSS, "The only one that runs; a smaller model would be better", (0, 99)),
+    _Step(Verdict.OFFLOAD, ANY_LOSS, "The only one that runs; a smaller model would be better", (0, 99)),
+    _Step(Verdict.FITS, ANY_LOSS, "It fits", (0, 99)),
+)
+
+
+def recommend(estimates: Sequence[MemoryEstimate], hardware: HardwareTarget | None = None) -> Recommendation | None:
+    """The best row and the reason for it; None where nothing runs at all.
+
+    `hardware` adds the size that it fits, and what suits the device: without a strong GPU llama.cpp's files at 4 bits,
+    for which its processors read the fewest bytes.
+    """
+    limit = budget_of(hardware).primary_bytes if hardware is not None else None
+    rows = [row for row in estimates if row.verdict is not Verdict.TOO_LARGE and row.part(MemoryKind.WEIGHTS)]
+    suited = [row for row in rows if _suits(row, hardware)] or rows
+    for step in _STEPS:
+        chosen = _chosen(suited, step, limit)
+        if chosen is not None:
+            return Recommendation(chosen.scheme_id, _sentence(chosen, step, limit))
+    return None
+
+
+def _suits(row: MemoryEstimate, hardware: HardwareTarget | None) -> bool:
+    """Whether the device's usual programs run this row well."""
+    if hardware is None or hardware.device_bytes:
+        return True
+    if row.runtime in (Runtime.TRANSFORMERS, Runtime.VLLM):
+        return False
+    return bool(hardware.accelerators) or row.bits_per_weight <= FOUR_BITS or _parameters(row) < SMALL_MODEL
+
+
+def _parameters(row: MemoryEstimate) -> float:
+    return 8 * (row.part(MemoryKind.WEIGHTS) or 0) / row.bits_per_weight if row.bits_per_weight else 0.0
+
+
+def _chosen(rows: Sequence[MemoryEstimate], step: _Step, limit: int | None) -> MemoryEstimate | None:
+    low, high = step.bits
+    would_do = [
+        row
+        for row in rows
+        if row.verdict is step.verdict
+        and low <= row.bits_per_weight <= high
+        and _loss(row) <= step.most_loss
+        and not (step.easily and limit is not None and row.total_bytes > EASY_SHARE * limit)
+    ]
+    if step.fewest_bits:
+        return min(would_do, key=lambda row: (row.runtime is not Runtime.LLAMA_CPP, row.bits_per_weight), default=None)
+    return max(would_do, key=_rank, default=None)
+
+
+def _rank(row: MemoryEstimate) -> tuple[float, bool, float]:
+    """Least loss first (a slight loss or none are alike once the bits differ), then the better-known name."""
+    return (-max(_loss(row), HARDLY_ANY), row.scheme_id in PREFERRED, row.bits_per_weight)
+
+
+def _loss(row: MemoryEstimate) -> int:
+    return severity(row.quality or quality_loss(row.scheme_id, row.bits_per_weight))
+
+
+def _sentence(row: MemoryEstimate, step: _Step, limit: int | None) -> str:
+    text = step.why
+    if limit is not None and step.verdict is Verdict.FITS and text.endswith("fits"):
+        text = f"{text} {memory(limit)}"
+    cache = row.part(MemoryKind.KV_CACHE)
+    if cache and cache >= KV_IS_MOST * row.total_bytes:
+        text += f"; the KV cache is {percent(cache / row.total_bytes)} of it"
+    if row.longest_context and row.verdict is not Verdict.FITS:
+        text += f"; a context of {count(row.longest_context)} tokens would fit"
+    return f"{text}."

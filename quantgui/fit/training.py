@@ -1,0 +1,200 @@
+"""Memory of fine-tuning: everything, adapters alone (LoRA), adapters on 4-bit weights (QLoRA).
+
+Weights, gradients and optimizer follow from the number of parameters; activations per layer are those of attention and
+MLP for sequence S, batch B, width H, key/value width K and MLP width M: (S B (H + 2 K) + S B 2 + 2 S B M) * 2 bytes *
+1.25, of which checkpointing keeps one layer plus the layers' boundaries (unsloth's estimation, facts in the tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.verdict import judge
+from quantgui.fit.weights import is_quantized, parameters, recipe_weights
+from quantgui.schemes.recipe import Recipe, SchemeSpec
+from quantgui.types import Checkpoint, HardwareTarget, ModelConfig, Provenance, Role, UserError, Verdict
+from quantgui.units import count, memory
+
+MAX_SEQUENCE = 10_000_000
+MAX_BATCH = 65_536
+MAX_RANK = 65_536
+RUNTIME_BYTES = 1_400_000_000
+"""PyTorch with CUDA and cuBLAS while training, 1.4 GB measured."""
+OPTIMIZER_BYTES = {"adamw_8bit": 4, "adamw": 6, "paged_adamw_32bit": 8, "adamw_32bit": 8, "sgd": 0}
+"""Bytes of optimizer state per trained parameter, as measured by unsloth; the default of its users is adamw_8bit."""
+TARGETS = ("attn.", "mlp.")
+"""Modules that adapters are put on: every projection of attention and MLP."""
+
+
+class TrainingKind(StrEnum):
+    """What is trained."""
+
+    FULL = "full"
+    LORA = "lora"
+    QLORA = "qlora"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How it is trained. Raises UserError for impossible values."""
+
+    sequence: int = 2048
+    batch: int = 1
+    rank: int = 16
+    optimizer: str = "adamw_8bit"
+    checkpointing: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value, most in (
+            ("sequence length", self.sequence, MAX_SEQUENCE),
+            ("batch", self.batch, MAX_BATCH),
+            ("rank", self.rank, MAX_RANK),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise UserError(f"A {name} of {value} is not possible.", hint=f"Give 1 to {most:,}.")
+        if self.optimizer not in OPTIMIZER_BYTES:
+            raise UserError(
+                f"There is no optimizer “{self.optimizer}”.", hint=f"Choose one of {', '.join(OPTIMIZER_BYTES)}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPart:
+    """One part of the memory of training, with its band."""
+
+    name: str  # "weights", "adapters", "gradients", "optimizer", "activations", "overhead"
+    nbytes: int
+    low: int
+    high: int
+    provenance: Provenance
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEstimate:
+    """What one kind of fine-tuning needs on one hardware target."""
+
+    kind: TrainingKind
+    title: str
+    trainable: int  # parameters
+    parts: tuple[TrainingPart, ...]
+    verdict: Verdict
+    reason: str
+
+    @property
+    def total_bytes(self) -> int:
+        """Sum of the parts."""
+        return sum(part.nbytes for part in self.parts)
+
+    @property
+    def band(self) -> tuple[int, int]:
+        """Sums of the parts' ends."""
+        return sum(part.low for part in self.parts), sum(part.high for part in self.parts)
+
+
+TITLES = {
+    TrainingKind.FULL: "Full fine-tuning",
+    TrainingKind.LORA: "LoRA on 16-bit weights",
+    TrainingKind.QLORA: "QLoRA on 4-bit weights",
+}
+
+
+def training_estimates(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: TrainingSettings | None = None
+) -> tuple[TrainingEstimate, ...]:
+    """Full, LoRA and QLoRA. Raises UserError where the model's shapes are not known.
+
+    An already quantized model is trained by adapters on its own weights alone.
+    """
+    settings = settings or TrainingSettings()
+    config = _config(checkpoint)
+    kinds = (TrainingKind.QLORA,) if is_quantized(checkpoint) else tuple(TrainingKind)
+    budget = budget_of(hardware)
+    return tuple(_estimate(kind, checkpoint, config, budget, settings) for kind in kinds)
+
+
+def _config(checkpoint: Checkpoint) -> ModelConfig:
+    config = checkpoint.config
+    if config is None or not (config.hidden_size and config.num_layers):
+        raise UserError(
+            "Training memory is not estimated: the model's width or number of layers is not known.",
+            hint="Open the folder with its config.json.",
+        )
+    return config
+
+
+def _estimate(
+    kind: TrainingKind, checkpoint: Checkpoint, config: ModelConfig, budget: Budget, settings: TrainingSettings
+) -> TrainingEstimate:
+    total = parameters(checkpoint) or 0
+    trainable = total if kind is TrainingKind.FULL else adapter_parameters(checkpoint, settings.rank)
+    parts = [_weights(kind, checkpoint)]
+    if kind is not TrainingKind.FULL:
+        parts.append(_exact("adapters", 2 * trainable, f"Rank {settings.rank} on every projection, 16 bits."))
+    parts += [
+        _exact("gradients", 2 * trainable, "16 bits per trained parameter."),
+        _optimizer(trainable, settings),
+        _activations(config, settings),
+        TrainingPart(
+            "overhead", RUNTIME_BYTES, RUNTIME_BYTES // 2, 2 * RUNTIME_BYTES, Provenance.ESTIMATED, "PyTorch with CUDA."
+        ),
+    ]
+    total_bytes = sum(part.nbytes for part in parts)
+    verdict = judge(total_bytes, Budget(budget.device_bytes or budget.ram_bytes, 0))
+    return TrainingEstimate(kind, TITLES[kind], trainable, tuple(parts), verdict, _reason(verdict, total_bytes, budget))
+
+
+def adapter_parameters(checkpoint: Checkpoint, rank: int) -> int:
+    """Parameters of LoRA adapters: rank * (inputs + outputs) of every projection of attention and MLP."""
+    return sum(rank * sum(shape[-2:]) * _experts(shape) for shape in _projections(checkpoint))
+
+
+def _projections(checkpoint: Checkpoint) -> Iterable[tuple[int, ...]]:
+    for tensor in checkpoint.tensors:
+        if tensor.role in (Role.ATTENTION, Role.MLP, Role.EXPERT) and len(tensor.shape) >= 2:
+            yield tensor.shape
+
+
+def _experts(shape: tuple[int, ...]) -> int:
+    return shape[0] if len(shape) == 3 else 1
+
+
+def _weights(kind: TrainingKind, checkpoint: Checkpoint) -> TrainingPart:
+    if is_quantized(checkpoint):
+        return _exact("weights", checkpoint.nbytes, "As stored.")
+    scheme_id = "NF4-DQ" if kind is TrainingKind.QLORA else "BF16"
+    return _exact("weights", recipe_weights(checkpoint, Recipe(SchemeSpec(scheme_id))).nbytes, f"{scheme_id}.")
+
+
+def _optimizer(trainable: int, settings: TrainingSettings) -> TrainingPart:
+    nbytes = OPTIMIZER_BYTES[settings.optimizer] * trainable
+    return _exact("optimizer", nbytes, f"{settings.optimizer}, {OPTIMIZER_BYTES[settings.optimizer]} bytes each.")
+
+
+def _activations(config: ModelConfig, settings: TrainingSettings) -> TrainingPart:
+    hidden, layers = config.hidden_size or 0, config.num_layers or 0
+    heads = config.num_heads or 1
+    key_value = (config.num_kv_heads or heads) * (config.head_dim or hidden // heads)
+    tokens = settings.sequence * settings.batch
+    layer = int(tokens * (hidden + 2 * key_value + 2 + 2 * (config.intermediate_size or 4 * hidden)) * 2 * 1.25)
+    boundaries = tokens * hidden * 2 * layers
+    logits = tokens * (config.vocab_size or 0) * 4
+    nbytes = (layer + boundaries if settings.checkpointing else layer * layers) + logits
+    note = f"{count(tokens)} tokens" + (", one layer and the layers' boundaries." if settings.checkpointing else ".")
+    return TrainingPart("activations", nbytes, int(0.6 * nbytes), int(1.6 * nbytes), Provenance.ESTIMATED, note)
+
+
+def _exact(name: str, nbytes: int, note: str) -> TrainingPart:
+    return TrainingPart(name, nbytes, nbytes, nbytes, Provenance.DERIVED, note)
+
+
+def _reason(verdict: Verdict, total: int, budget: Budget) -> str:
+    have = f"{memory(budget.primary_bytes)} of {budget.primary_name}"
+    if verdict is Verdict.FITS:
+        return f"Needs {memory(total)} of the {have}."
+    if verdict is Verdict.TIGHT:
+        return f"Needs {memory(total)} of the {have}, which leaves little; a shorter sequence helps."
+    return f"Needs {memory(total)}, but there are {have}."
