@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape, Split
 from quantgui.types import Checkpoint, ModelConfig, TensorInfo, UserError
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h)\.(\d{1,5})\.(.+)$")
-_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|backbone|gpt_neox|bert)\.)+")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks)\.(\d{1,5})\.(.+)$")
+_AROUND = re.compile(r"^(?:(?:model|language_model|transformer|backbone|gpt_neox|bert|roberta|distilbert)\.)+")
 _DROPPED = re.compile("|".join(DROPPED))
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
@@ -65,9 +65,11 @@ def _is_dropped(name: str, layout: Layout, config: ModelConfig) -> bool:
 
 def _stack(name: str, layout: Layout) -> str:
     """The name of the tensor that this one is a slice of: an expert's matrix, a head's norm. "" where it is whole."""
-    match = _LAYER.search(name) if layout.stacks else None
+    match = _LAYER.search(name)
     if match is None:
-        return ""
+        module, _, kind = _AROUND.sub("", name).rpartition(".")
+        stem = layout.outer_stacks.get(_NUMBER.sub(".*", module, count=1))
+        return f"{stem}.{kind}" if stem else ""
     module, _, kind = match[2].rpartition(".")
     stem = layout.stacks.get(_NUMBER.sub(".*", module, count=1))
     return f"blk.{int(match[1])}.{stem}.{kind}" if stem else ""
@@ -78,13 +80,14 @@ def _stacked(name: str, parts: list[TensorInfo]) -> GgufTensor:
     if len(shapes) > 1:
         raise UserError(f"The parts of “{name}” differ in shape: {', '.join(map(str, sorted(shapes)))}.")
     (shape,) = shapes
-    return GgufTensor(name, (len(parts), *shape), tuple(part.name for part in parts), int(name.split(".")[1]))
+    layer = int(name.split(".")[1]) if name.startswith("blk.") else None
+    return GgufTensor(name, (len(parts), *shape), tuple(part.name for part in parts), layer)
 
 
 def _renamed(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterator[GgufTensor]:
     match = _LAYER.search(tensor.name)
     if match is None:
-        yield GgufTensor(_named(tensor.name, _AROUND.sub("", tensor.name), TOP), tensor.shape, (tensor.name,))
+        yield from _outside(tensor, layout, config)
         return
     layer, inside = int(match[1]), match[2]
     split = layout.splits.get(inside)
@@ -96,6 +99,17 @@ def _renamed(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterato
     shape = tensor.shape[::-1] if turned else tensor.shape
     name = _named(tensor.name, inside, layout.modules)
     yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
+
+
+def _outside(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterator[GgufTensor]:
+    """A tensor that belongs to no layer."""
+    inside = _AROUND.sub("", tensor.name)
+    split = layout.outer_splits.get(inside)
+    if split is None:
+        yield GgufTensor(_named(tensor.name, inside, TOP), tensor.shape, (tensor.name,))
+        return
+    for name, shape in _split(split, tensor, config):
+        yield GgufTensor(name, shape, (tensor.name,))
 
 
 def _split(split: Split, tensor: TensorInfo, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:

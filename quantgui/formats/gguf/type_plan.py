@@ -35,6 +35,8 @@ _LEFT_ALONE = re.compile(
     r"|\.position_embd|sam\.(pos_embd|neck\.|net_)|\.rel_pos|\.patch_(embd|merger)|a\.rvq\.codebook|mm\.a\.code_embd"
     r"|^(position_embd|token_types)\.weight"
 )
+_KEPT_AS_SOURCE = re.compile(r"altup_(unembd_)?(proj|router)\.weight|laurel_[lr]\.weight|per_layer_model_proj\.weight")
+"""What llama-quantize leaves alone although the converter stores it in the source's type."""
 _FALLBACK = {
     **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
     **dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),
@@ -126,8 +128,14 @@ class _Planner:
             if is_quantizable(tensor, self._options):
                 yield self._type(tensor, self._kind(tensor.name))
             else:
-                is_output = tensor.name == "output.weight"
-                yield self._options.source_type if is_output else KEPT_TYPE
+                yield self._kept(tensor.name)
+
+    def _kept(self, name: str) -> str:
+        if name == "output.weight":
+            return self._options.source_type
+        if _KEPT_AS_SOURCE.search(name):
+            return self._options.source_type if self._file_type.is_quantized else self._file_type.base
+        return KEPT_TYPE
 
     def _kind(self, name: str) -> Kind:
         if self._options.fused_apart and "attn_qkv.weight" in name:

@@ -23,6 +23,8 @@ class Layout:
     transposed: frozenset[str] = frozenset()  # modules stored [inputs, outputs]
     drops_tied_head: bool = False  # a head that is stored although it is tied is left out
     kv_heads_by_layer: bool = False  # stated per layer, with zero for layers without attention
+    outer_stacks: Mapping[str, str] = field(default_factory=dict)  # the same outside the layers
+    outer_splits: Mapping[str, Split] = field(default_factory=dict)
 
 
 TOP: Mapping[str, str] = {
@@ -36,6 +38,14 @@ TOP: Mapping[str, str] = {
     "embeddings.token_type_embeddings": "token_types",
     "embeddings.position_embeddings": "position_embd",
     "embeddings.LayerNorm": "token_embd_norm",
+    "embeddings.tok_embeddings": "token_embd",
+    "embeddings.norm": "token_embd_norm",
+    "embedding_norm": "token_embd_norm",
+    "word_embeddings_layernorm": "token_embd_norm",
+    "final_norm": "output_norm",
+    "embed_tokens_per_layer": "per_layer_token_embd",
+    "per_layer_model_projection": "per_layer_model_proj",
+    "per_layer_projection_norm": "per_layer_proj_norm",
     "wpe": "position_embd",
     "norm": "output_norm",
     "norm_f": "output_norm",
@@ -52,7 +62,7 @@ DROPPED = (
     r"rotary_emb\.inv_freq$",
     r"(^|\.)(attn|attention)\.(bias|masked_bias)$",
     r"embeddings\.position_ids$",
-    r"^(bert\.)?pooler\.",
+    r"^((bert|roberta)\.)?pooler\.",
     r"^cls\.",
     r"(^|\.)(visual|vision_tower|vision_model|multi_modal_projector|audio_tower|mtp)\.",
     r"_proj_scales$",

@@ -30,6 +30,11 @@ POST_NORMS: Mapping[str, str] = {
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
+PER_LAYER_INPUTS: Mapping[str, str] = {
+    "per_layer_input_gate": "inp_gate",
+    "per_layer_projection": "proj",
+    "post_per_layer_input_norm": "post_norm",
+}
 QWEN_MOE: Mapping[str, str] = {
     **LLAMA,
     "mlp.gate": "ffn_gate_inp",
@@ -55,6 +60,21 @@ def convolution(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], .
     return (("ssm_conv1d.weight", (shape[0], shape[-1])),)
 
 
+def column(name: str) -> Split:
+    """One number per head, stored as a column as Mamba-2's kernels want it: [heads] -> [heads, 1]."""
+    return lambda shape, config: ((name, (*shape, 1)),)
+
+
+def grouped_norm(key: str) -> Split:
+    """A norm over groups of channels, the number of which config.json calls `key`: [channels] -> [groups, ...]."""
+
+    def split(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+        groups = whole_number(config, key)
+        return (("ssm_norm.weight", (groups, shape[0] // groups)),)
+
+    return split
+
+
 def gate_up_inputs_first(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
     """Experts [experts, inputs, 2 × inner], gate and up in one."""
     experts, hidden, both = shape
@@ -65,6 +85,18 @@ def gate_up_outputs_first(shape: Shape, config: ModelConfig) -> tuple[tuple[str,
     """Experts [experts, 2 × inner, inputs], gate and up in one."""
     experts, both, hidden = shape
     return gate_up_inputs_first((experts, hidden, both), config)
+
+
+def shared_gate_up(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+    """Granite's MLP beside the experts, gate and up in one; the only MLP where there are no experts."""
+    suffix = "_shexp" if config.raw.get("num_local_experts") else ""
+    return tuple((f"ffn_{part}{suffix}.weight", (shape[0] // 2, *shape[1:])) for part in ("gate", "up"))
+
+
+def shared_down(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+    """The output of the MLP of `shared_gate_up`."""
+    suffix = "_shexp" if config.raw.get("num_local_experts") else ""
+    return ((f"ffn_down{suffix}.weight", shape),)
 
 
 def down_inputs_first(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:

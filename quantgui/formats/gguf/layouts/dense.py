@@ -1,4 +1,4 @@
-"""Dense decoders and encoders."""
+"""Dense decoders."""
 
 from __future__ import annotations
 
@@ -48,16 +48,6 @@ _INTERNLM2: Mapping[str, str] = {
     "feed_forward.w2": "ffn_down",
     "feed_forward.w3": "ffn_up",
 }
-_BERT: Mapping[str, str] = {
-    "attention.self.query": "attn_q",
-    "attention.self.key": "attn_k",
-    "attention.self.value": "attn_v",
-    "attention.output.dense": "attn_output",
-    "attention.output.LayerNorm": "attn_output_norm",
-    "intermediate.dense": "ffn_up",
-    "output.dense": "ffn_down",
-    "output.LayerNorm": "layer_output_norm",
-}
 _GLM4: Mapping[str, str] = {
     **LLAMA,
     "mlp.gate_up_proj": "ffn_up",
@@ -80,29 +70,51 @@ def _fused_rows(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], .
     return tuple((f"{name}.weight", (count, *shape[1:])) for name, count in rows.items())
 
 
+_BLOOM: Mapping[str, str] = {**_FALCON, "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+_MPT: Mapping[str, str] = {
+    "norm_1": "attn_norm",
+    "attn.Wqkv": "attn_qkv",
+    "attn.out_proj": "attn_output",
+    "attn.q_ln": "attn_q_norm",
+    "attn.k_ln": "attn_k_norm",
+    "norm_2": "ffn_norm",
+    "ffn.up_proj": "ffn_up",
+    "ffn.down_proj": "ffn_down",
+}
+_HUNYUAN: Mapping[str, str] = {
+    **LLAMA,
+    "self_attn.query_layernorm": "attn_q_norm",
+    "self_attn.key_layernorm": "attn_k_norm",
+}
 _GEMMA3 = Layout("gemma3", {**LLAMA, **POST_NORMS}, drops_tied_head=True)
 
 LAYOUTS: Mapping[str, Layout] = {
     "arcee": Layout("arcee", LLAMA),
-    "bert": Layout("bert", _BERT),
+    "bloom": Layout("bloom", _BLOOM),
     "cohere": Layout("command-r", LLAMA, drops_tied_head=True),
     "cohere2": Layout("cohere2", LLAMA, drops_tied_head=True),
+    "ernie4_5": Layout("ernie4_5", LLAMA),
     "exaone4": Layout("exaone4", {**LLAMA, **POST_NORMS}),
     "falcon": Layout("falcon", _FALCON),
     "gemma": Layout("gemma", LLAMA, drops_tied_head=True),
     "gemma2": Layout("gemma2", {**LLAMA, **POST_NORMS}, drops_tied_head=True),
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
+    "glm": Layout("chatglm", {**LLAMA, "mlp.gate_up_proj": "ffn_up"}),
     "glm4": Layout("glm4", _GLM4),
     "gpt2": Layout("gpt2", _GPT2, transposed=frozenset({"attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"})),
+    "gpt_bigcode": Layout("starcoder", _GPT2),
     "gpt_neox": Layout("gptneox", _GPT_NEOX),
     "granite": Layout("granite", LLAMA),
+    "hunyuan_v1_dense": Layout("hunyuan-dense", _HUNYUAN),
     "internlm2": Layout("internlm2", _INTERNLM2, splits={"attention.wqkv.weight": _fused_rows}),
     "llama": Layout("llama", LLAMA),
     "mimo": Layout("qwen2", LLAMA),
     "ministral3": Layout("mistral3", LLAMA),
     "mistral": Layout("llama", LLAMA),
+    "mpt": Layout("mpt", _MPT),
     "nemotron": Layout("nemotron", LLAMA),
+    "olmo": Layout("olmo", LLAMA),
     "olmo2": Layout("olmo2", {**LLAMA, **POST_NORMS}),
     "olmo3": Layout("olmo2", {**LLAMA, **POST_NORMS}),
     "phi": Layout("phi2", _PHI),
@@ -110,6 +122,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "phi3": Layout("phi3", _PHI3),
     "qwen2": Layout("qwen2", LLAMA),
     "qwen3": Layout("qwen3", LLAMA),
+    "qwen3_vl": Layout("qwen3vl", LLAMA),
     "qwen3_vl_text": Layout("qwen3vl", LLAMA),
     "seed_oss": Layout("seed_oss", {**LLAMA, "post_attention_layernorm": "post_attention_norm"}),
     "smollm3": Layout("smollm3", LLAMA),

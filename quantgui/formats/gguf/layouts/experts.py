@@ -9,6 +9,7 @@ from quantgui.formats.gguf.layouts._parts import (
     EXPERTS,
     LLAMA,
     MIXTRAL_EXPERTS,
+    PER_LAYER_INPUTS,
     POST_NORMS,
     QWEN_MOE,
     down_inputs_first,
@@ -16,6 +17,8 @@ from quantgui.formats.gguf.layouts._parts import (
     gate_up_outputs_first,
     latent_key_value,
     renamed,
+    shared_down,
+    shared_gate_up,
 )
 from quantgui.types import ModelConfig
 
@@ -37,6 +40,8 @@ _INDEXER: Mapping[str, str] = {
     "self_attn.indexer.k_norm": "indexer.k_norm",
     "self_attn.indexer.weights_proj": "indexer.proj",
 }
+_SHARED: Mapping[str, str] = {**{key: name for key, name in _DEEPSEEK.items() if key.startswith("mlp.")}, **LLAMA}
+_GLM4_MOE: Mapping[str, str] = {**_SHARED, "post_attention_layernorm": "post_attention_norm"}
 _GPT_OSS: Mapping[str, str] = {
     **LLAMA,
     "post_attention_layernorm": "post_attention_norm",
@@ -61,6 +66,7 @@ _LLAMA4: Mapping[str, str] = {
 _GEMMA4: Mapping[str, str] = {
     **LLAMA,
     **POST_NORMS,
+    **PER_LAYER_INPUTS,
     "router.proj": "ffn_gate_inp",
     "pre_feedforward_layernorm_2": "pre_ffw_norm_2",
     "post_feedforward_layernorm_1": "post_ffw_norm_1",
@@ -118,6 +124,15 @@ _INPUTS_FIRST: Mapping[str, Split] = {
     "experts.gate_up_proj": gate_up_inputs_first,
     "experts.down_proj": down_inputs_first,
 }
+_BIASED_ROUTER: Mapping[str, Split] = {"mlp.gate.e_score_correction_bias": renamed("exp_probs_b.bias")}
+_ERNIE_SPLITS: Mapping[str, Split] = {
+    "mlp.moe_statics.e_score_correction_bias": lambda shape, config: (("exp_probs_b.bias", shape[1:]),)
+}
+_GRANITE_SHARED: Mapping[str, Split] = {
+    "block_sparse_moe.input_linear.weight": gate_up_outputs_first,
+    "shared_mlp.input_linear.weight": shared_gate_up,
+    "shared_mlp.output_linear.weight": shared_down,
+}
 _MINIMAX_SPLITS: Mapping[str, Split] = {
     "block_sparse_moe.e_score_correction_bias": renamed("exp_probs_b.bias"),
 }
@@ -125,33 +140,42 @@ _MINIMAX_SPLITS: Mapping[str, Split] = {
 _DEEPSEEK2 = Layout("deepseek2", _DEEPSEEK, EXPERTS, _LATENT_SPLITS, drops_tied_head=True)
 _GEMMA4_LAYOUT = Layout("gemma4", _GEMMA4, splits=_GEMMA4_SPLITS, drops_tied_head=True)
 _LLAMA4_LAYOUT = Layout("llama4", _LLAMA4, splits={f"feed_forward.{k}": split for k, split in _INPUTS_FIRST.items()})
+_QWEN3_VL_MOE = Layout("qwen3vlmoe", QWEN_MOE, EXPERTS, {f"mlp.{name}": split for name, split in _INPUTS_FIRST.items()})
 _STEP35 = Layout("step35", _STEP3, splits={"moe.router_bias": renamed("exp_probs_b.bias")})
 
 LAYOUTS: Mapping[str, Layout] = {
     "deepseek_v2": _DEEPSEEK2,
     "deepseek_v3": _DEEPSEEK2,
     "deepseek_v32": Layout("deepseek32", {**_DEEPSEEK, **_INDEXER}, EXPERTS, _LATENT_SPLITS, drops_tied_head=True),
+    "dots1": Layout("dots1", _SHARED, EXPERTS, _BIASED_ROUTER),
+    "ernie4_5_moe": Layout("ernie4_5-moe", _SHARED, EXPERTS, _ERNIE_SPLITS),
     "gemma4": _GEMMA4_LAYOUT,
     "gemma4_text": _GEMMA4_LAYOUT,
+    "glm4_moe": Layout("glm4moe", _GLM4_MOE, EXPERTS, _BIASED_ROUTER),
+    "glm4_moe_lite": _DEEPSEEK2,
     "glm_moe_dsa": Layout("glm-dsa", {**_DEEPSEEK, **_INDEXER}, EXPERTS, _LATENT_SPLITS),
     "gpt_oss": Layout("gpt-oss", _GPT_OSS, splits=_GPT_OSS_SPLITS),
     "granitemoe": Layout(
         "granitemoe", _GRANITE_MOE, splits={"block_sparse_moe.input_linear.weight": gate_up_outputs_first}
     ),
+    "granitemoeshared": Layout("granitemoe", _GRANITE_MOE, splits=_GRANITE_SHARED),
     "kimi_k2": _DEEPSEEK2,
     "kimi_k25": _DEEPSEEK2,
     "llama4": _LLAMA4_LAYOUT,
     "llama4_text": _LLAMA4_LAYOUT,
+    "mimo_v2_flash": Layout(
+        "mimo2", _SHARED, EXPERTS, {**_BIASED_ROUTER, "self_attn.attention_sink_bias": renamed("attn_sinks.weight")}
+    ),
     "minimax_m2": Layout("minimax-m2", _MIXTRAL, MIXTRAL_EXPERTS, _MINIMAX_SPLITS),
     "mixtral": Layout("llama", _MIXTRAL, MIXTRAL_EXPERTS),
     "olmoe": Layout("olmoe", QWEN_MOE, EXPERTS),
     "phimoe": Layout("phimoe", _MIXTRAL, MIXTRAL_EXPERTS),
     "qwen2_moe": Layout("qwen2moe", QWEN_MOE, EXPERTS),
     "qwen3_moe": Layout("qwen3moe", QWEN_MOE, EXPERTS),
-    "qwen3_vl_moe_text": Layout(
-        "qwen3vlmoe", QWEN_MOE, EXPERTS, {f"mlp.{name}": split for name, split in _INPUTS_FIRST.items()}
-    ),
+    "qwen3_vl_moe": _QWEN3_VL_MOE,
+    "qwen3_vl_moe_text": _QWEN3_VL_MOE,
     "step3p5": _STEP35,
     "step3p7": _STEP35,
+    "step3p7_text": _STEP35,
 }
 """`model_type` of config.json -> how llama.cpp stores it."""

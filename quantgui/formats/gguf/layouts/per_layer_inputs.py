@@ -1,0 +1,30 @@
+"""Gemma 3n: several streams of hidden states, and a second embedding that every layer reads a part of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from quantgui.formats.gguf.layouts._layout import Layout, Split
+from quantgui.formats.gguf.layouts._parts import LLAMA, PER_LAYER_INPUTS, POST_NORMS, renamed
+
+_GEMMA3N: Mapping[str, str] = {
+    **LLAMA,
+    **POST_NORMS,
+    **PER_LAYER_INPUTS,
+    "altup.correction_coefs": "altup_correct_coef",
+    "altup.prediction_coefs": "altup_predict_coef",
+    "altup.modality_router": "altup_router",
+    "altup.router_norm": "altup_router_norm",
+    "laurel.linear_left": "laurel_l",
+    "laurel.linear_right": "laurel_r",
+    "laurel.post_laurel_norm": "laurel_post_norm",
+}
+_SPLITS: Mapping[str, Split] = {"altup.correct_output_scale": renamed("altup_correct_scale.weight")}
+_STREAMS: Mapping[str, str] = {
+    "altup_projections.*": "altup_proj",
+    "altup_unembed_projections.*": "altup_unembd_proj",
+}
+_LAYOUT = Layout("gemma3n", _GEMMA3N, splits=_SPLITS, drops_tied_head=True, outer_stacks=_STREAMS)
+
+LAYOUTS: Mapping[str, Layout] = {"gemma3n": _LAYOUT, "gemma3n_text": _LAYOUT}
+"""`model_type` of config.json -> how llama.cpp stores it."""
