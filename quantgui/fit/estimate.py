@@ -7,6 +7,7 @@ remembered per checkpoint, so a change of context, batch or hardware costs one s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from quantgui.fit.budget import Budget, budget_of
 from quantgui.fit.gguf_weights import gguf_weights
@@ -15,6 +16,7 @@ from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.verdict import Need, explain
 from quantgui.fit.weights import WeightBytes, recipe_weights, weights_per_row
+from quantgui.quant.registry import rows as registry_rows
 from quantgui.schemes.recipe import Recipe
 from quantgui.types import (
     Checkpoint,
@@ -23,6 +25,7 @@ from quantgui.types import (
     MemoryKind,
     MemoryPart,
     Provenance,
+    Runtime,
 )
 from quantgui.units import count
 
@@ -64,6 +67,45 @@ def estimate_recipe(
     (need,) = _needs(checkpoint, (recipe_weights(checkpoint, recipe),), settings)
     others = _needs(checkpoint, weights_per_row(checkpoint), settings)
     return _estimate(checkpoint, need, others, budget_of(hardware), settings)
+
+
+def estimate_table(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
+) -> tuple[MemoryEstimate, ...]:
+    """Every row there is: the registry's in its order, then GGUF's by size.
+
+    `settings.runtime` keeps the rows that this program can load and estimates them in it; None estimates each in the
+    program that its files are made for. Raises UserError where the hardware's memory is not known.
+    """
+    settings = settings or FitSettings()
+    budget = budget_of(hardware)
+    estimates: list[MemoryEstimate] = []
+    for runtime, weights in _tables(checkpoint, settings):
+        needs = _needs(checkpoint, weights, settings)
+        estimates += [
+            _complete(replace(_estimate(checkpoint, need, needs, budget, settings), runtime=runtime)) for need in needs
+        ]
+    return tuple(estimates)
+
+
+def _tables(checkpoint: Checkpoint, settings: FitSettings) -> list[tuple[Runtime, tuple[WeightBytes, ...]]]:
+    """The rows by the program they are estimated in."""
+    chosen = settings.runtime
+    tables = []
+    hub = weights_per_row(checkpoint)
+    if chosen in (None, Runtime.TRANSFORMERS):
+        tables.append((Runtime.TRANSFORMERS, hub))
+    if chosen is Runtime.VLLM:
+        loaded = {row.id for row in registry_rows() if "vLLM" in row.runtimes}
+        tables.append((Runtime.VLLM, tuple(row for row in hub if row.scheme_id in loaded)))
+    if chosen in (None, Runtime.LLAMA_CPP):
+        tables.append((Runtime.LLAMA_CPP, gguf_weights(checkpoint, settings.imatrix)))
+    return tables
+
+
+def _complete(estimate: MemoryEstimate) -> MemoryEstimate:
+    """An estimate of memory with what follows from it: speed and quality."""
+    return estimate
 
 
 @per_checkpoint

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from quantgui.checkpoint.tensor_names import describe
+from quantgui.fit.per_checkpoint import per_checkpoint
+from quantgui.fit.weight_split import plan_split, share_of_experts
 from quantgui.fit.weights import WeightBytes, is_quantized, parameters
-from quantgui.formats.gguf.size import gguf_rows
-from quantgui.types import Checkpoint, UserError
+from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.size import planned_rows
+from quantgui.types import Checkpoint, TensorInfo, UserError
 
 FLOAT_TYPES = frozenset({"F32", "F16", "BF16"})
 """GGUF's float file types; their ids carry a prefix, since safetensors have types of the same names."""
@@ -16,14 +20,41 @@ def gguf_weights(checkpoint: Checkpoint, imatrix: bool = False) -> tuple[WeightB
 
     `imatrix` says whether an importance matrix is given, which changes the mixture of some types.
     """
+    return _with_imatrix(checkpoint) if imatrix else _without_imatrix(checkpoint)
+
+
+@per_checkpoint
+def _with_imatrix(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
+    return _rows(checkpoint, True)
+
+
+@per_checkpoint
+def _without_imatrix(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
+    return _rows(checkpoint, False)
+
+
+def _rows(checkpoint: Checkpoint, imatrix: bool) -> tuple[WeightBytes, ...]:
     if is_quantized(checkpoint):
         return ()
     try:
-        rows = gguf_rows(checkpoint, imatrix)
+        tensors, rows = planned_rows(checkpoint, imatrix)
     except UserError:
         return ()
+    plan = plan_split(map(_described, tensors), share_of_experts(checkpoint))
     total = parameters(checkpoint)
     return tuple(
-        WeightBytes(f"GGUF-{name}" if name in FLOAT_TYPES else name, nbytes, file_bytes, total, NOTE)
-        for name, nbytes, file_bytes in rows
+        WeightBytes(
+            f"GGUF-{row.name}" if row.name in FLOAT_TYPES else row.name,
+            row.nbytes,
+            row.file_bytes,
+            total,
+            NOTE,
+            plan.split(row.tensor_bytes),
+        )
+        for row in rows
     )
+
+
+def _described(tensor: GgufTensor) -> TensorInfo:
+    said = describe(tensor.name, len(tensor.shape))
+    return TensorInfo(tensor.name, tensor.shape, "", 0, role=said.role, layer=said.layer, module=said.module)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from quantgui.checkpoint.architectures import tensor_shapes
 from quantgui.fit.per_checkpoint import per_checkpoint
+from quantgui.fit.weight_split import WeightSplit, checkpoint_plan
 from quantgui.formats.plain import FLOAT_DTYPES
 from quantgui.formats.planning import planned_file_bytes
 from quantgui.quant.assignment import assign
@@ -15,7 +17,7 @@ from quantgui.quant.registry import rows
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.schemes.scheme import DTYPE_BYTES
-from quantgui.types import Checkpoint, SourceKind, UserError
+from quantgui.types import Checkpoint, Role, SourceKind, UserError
 from quantgui.units import percent
 
 STORED = "stored"
@@ -33,11 +35,37 @@ class WeightBytes:
     file_bytes: int | None
     parameters: int | None
     note: str = ""
+    split: WeightSplit = field(default_factory=WeightSplit)
+
+    @property
+    def role_bytes(self) -> Mapping[Role, int]:
+        """Bytes by what a tensor does."""
+        return self.split.role_bytes
+
+    @property
+    def layer_bytes(self) -> tuple[int, ...]:
+        """Bytes of each transformer layer; embedding, head and towers lie outside."""
+        return self.split.layer_bytes
+
+    @property
+    def expert_layer_bytes(self) -> tuple[int, ...]:
+        """Bytes of the routed experts in each layer; part of `layer_bytes`."""
+        return self.split.expert_layer_bytes
 
     @property
     def bits_per_weight(self) -> float:
         """8 * bytes / parameters; 0 where the number of parameters is not known."""
         return 8 * self.nbytes / self.parameters if self.parameters else 0.0
+
+
+def active_bytes(weights: WeightBytes) -> int:
+    """Bytes read to generate one token: everything but rows looked up, and of the routed experts only those used.
+
+    A tied embedding is read once, as the head.
+    """
+    split = weights.split
+    idle = (1 - split.expert_share) * sum(split.expert_layer_bytes)
+    return weights.nbytes - split.lookup_bytes - math.floor(idle)
 
 
 @per_checkpoint
@@ -76,12 +104,14 @@ def weights_per_row(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
 def recipe_weights(checkpoint: Checkpoint, recipe: Recipe) -> WeightBytes:
     """The weights under one recipe. Raises UserError for unknown schemes and ValueError for a broken pattern."""
     assignments = assign(checkpoint, recipe)
+    sizes = [assignment.nbytes for assignment in assignments]
     return WeightBytes(
         scheme_id=recipe.base.id,
-        nbytes=sum(a.nbytes for a in assignments),
+        nbytes=sum(sizes),
         file_bytes=planned_file_bytes(assignments),
         parameters=parameters(checkpoint),
         note=_kept_note(assignments),
+        split=checkpoint_plan(checkpoint).split(sizes),
     )
 
 
@@ -90,7 +120,8 @@ def _stored(checkpoint: Checkpoint) -> WeightBytes:
     if checkpoint.kind is SourceKind.GGUF or method is None:
         method = checkpoint.dtype
     note = f"Already quantized ({method}); these are its own bytes."
-    return WeightBytes(STORED, checkpoint.nbytes, _stored_file_bytes(checkpoint), parameters(checkpoint), note)
+    split = checkpoint_plan(checkpoint).split([tensor.nbytes for tensor in checkpoint.tensors])
+    return WeightBytes(STORED, checkpoint.nbytes, _stored_file_bytes(checkpoint), parameters(checkpoint), note, split)
 
 
 def _stored_file_bytes(checkpoint: Checkpoint) -> int | None:

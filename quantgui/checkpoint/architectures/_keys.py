@@ -31,6 +31,8 @@ _GGUF: Mapping[str, str] = {
     "sliding_window": "attention.sliding_window",
     "kv_lora_rank": "attention.kv_lora_rank",
     "qk_rope_head_dim": "rope.dimension_count",
+    "num_experts_per_tok": "expert_used_count",
+    "num_experts": "expert_count",
 }
 """config.json's key -> the GGUF key behind the architecture's name, for facts without a field in ModelConfig."""
 

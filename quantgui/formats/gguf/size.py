@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from quantgui.formats.gguf.file_types import FILE_TYPES
@@ -34,9 +35,9 @@ def tensor_nbytes(shape: tuple[int, ...], type_name: str) -> int:
     return math.prod(rows) * BY_NAME[type_name].nbytes(row)
 
 
-def weights_nbytes(tensors: Iterable[GgufTensor], types: Iterable[str]) -> int:
-    """Bytes of the data section: every tensor padded to the alignment."""
-    return sum(padded(tensor_nbytes(tensor.shape, name)) for tensor, name in zip(tensors, types, strict=True))
+def padded_sizes(tensors: Iterable[GgufTensor], types: Iterable[str]) -> tuple[int, ...]:
+    """Bytes of each tensor in the data section, padded to the alignment."""
+    return tuple(padded(tensor_nbytes(tensor.shape, name)) for tensor, name in zip(tensors, types, strict=True))
 
 
 def tensor_infos_nbytes(tensors: Iterable[GgufTensor]) -> int:
@@ -66,10 +67,24 @@ def model_facts(checkpoint: Checkpoint, tensors: Iterable[GgufTensor]) -> ModelF
     )
 
 
-def gguf_rows(
+@dataclass(frozen=True, slots=True)
+class GgufRow:
+    """One file type: bytes of each tensor, padded, in the file's order, and of the whole file."""
+
+    name: str
+    tensor_bytes: tuple[int, ...]
+    file_bytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the data section."""
+        return sum(self.tensor_bytes)
+
+
+def planned_rows(
     checkpoint: Checkpoint, imatrix: bool = False, fused_apart: bool = False
-) -> tuple[tuple[str, int, int], ...]:
-    """(file type, bytes of tensor data, bytes of the file) for every file type, largest first.
+) -> tuple[tuple[GgufTensor, ...], tuple[GgufRow, ...]]:
+    """The tensors of the GGUF file, and their sizes under every file type, largest first.
 
     Tensor data is exactly what `llama-quantize` writes today, with `fused_apart` what it wrote into 2026, which
     differs in models with fused query, key and value. The rest of the file is exact but for `MODEL_KEYS_BYTES` and,
@@ -79,9 +94,16 @@ def gguf_rows(
     tensors = gguf_tensors(checkpoint)
     facts, options = model_facts(checkpoint, tensors), PlanOptions(imatrix=imatrix, fused_apart=fused_apart)
     header = header_nbytes(tensors, tokenizer_size(checkpoint))
-    sizes = {
-        name: weights_nbytes(tensors, plan_types(tensors, facts, file_type, options))
-        for name, file_type in FILE_TYPES.items()
-    }
-    rows = ((name, nbytes, header + nbytes) for name, nbytes in sizes.items())
-    return tuple(sorted(rows, key=lambda row: -row[1]))
+    rows = []
+    for name, file_type in FILE_TYPES.items():
+        sizes = padded_sizes(tensors, plan_types(tensors, facts, file_type, options))
+        rows.append(GgufRow(name, sizes, header + sum(sizes)))
+    return tensors, tuple(sorted(rows, key=lambda row: -row.nbytes))
+
+
+def gguf_rows(
+    checkpoint: Checkpoint, imatrix: bool = False, fused_apart: bool = False
+) -> tuple[tuple[str, int, int], ...]:
+    """(file type, bytes of tensor data, bytes of the file) of `planned_rows`. Raises UserError as it does."""
+    _, rows = planned_rows(checkpoint, imatrix, fused_apart)
+    return tuple((row.name, row.nbytes, row.file_bytes) for row in rows)
