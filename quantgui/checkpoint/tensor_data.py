@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -99,14 +100,17 @@ class TensorData:
         return load_torch_tensors(Path(self.checkpoint.path))
 
 
-def row_blocks(tensor: torch.Tensor, elements: int = 1 << 21) -> Iterator[tuple[int, torch.Tensor]]:
-    """(first row, rows [n, columns]) blocks of about `elements` elements.
+def row_blocks(
+    tensor: torch.Tensor, elements: int = 1 << 21, row_multiple: int = 1
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """(first row, rows [n, columns]) blocks of about `elements` elements, beginning at multiples of `row_multiple`.
 
     A vector is one row; a 3-D stack is flattened to [rows of all, columns].
     """
     matrix = tensor.reshape(1, -1) if tensor.ndim < 2 else tensor.reshape(-1, tensor.shape[-1])
     if matrix.numel() == 0:
         return
-    per_block = max(MIN_ROW_MULTIPLE, elements // matrix.shape[1] // MIN_ROW_MULTIPLE * MIN_ROW_MULTIPLE)
+    multiple = math.lcm(MIN_ROW_MULTIPLE, row_multiple)
+    per_block = max(multiple, elements // matrix.shape[1] // multiple * multiple)
     for first in range(0, matrix.shape[0], per_block):
         yield first, matrix[first : first + per_block]

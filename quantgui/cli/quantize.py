@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model folder, a .safetensors or .bin file, or “demo”")
     parser.add_argument("--scheme", metavar="ID", help="what to quantize to; --list shows all")
     parser.add_argument("--group", type=int, metavar="N", help="weights that share one scale")
-    parser.add_argument("--granularity", choices=["group", "channel", "tensor"], help="how many weights share a scale")
+    parser.add_argument(
+        "--granularity", choices=["group", "channel", "tensor", "block"], help="how many weights share a scale"
+    )
     parser.add_argument("--asymmetric", action="store_true", help="codes with a zero-point")
     parser.add_argument(
         "--rule",

@@ -1,206 +1,27 @@
 """The compressed-tensors format: what vLLM, llm-compressor and transformers (with the library) load.
 
-Layouts as documented by the library (github.com/vllm-project/compressed-tensors, Apache-2.0), checked by reloading.
-A weight is [rows, columns] = [outputs, inputs]; codes are signed and stored with an offset of 2^(bits-1) where packed.
+Layouts (`pack_quantized`, `int_quantized`, `float_quantized`) as documented by the library
+(github.com/vllm-project/compressed-tensors, Apache-2.0), checked by reloading. A weight is [rows, columns] =
+[outputs, inputs]; codes are signed and stored with an offset of 2^(bits-1) where packed.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quantgui.formats.bit_packing import pack_rows, unpack_rows
+from quantgui.formats.float_quantized import FloatQuantized
 from quantgui.formats.format import Format
-from quantgui.formats.linear_only import ROUTED_EXPERT, linear_objection
+from quantgui.formats.int_quantized import IntQuantized
+from quantgui.formats.linear_only import ROUTED_EXPERT
+from quantgui.formats.pack_quantized import PackQuantized
 from quantgui.schemes.assignment import Assignment
-from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
-from quantgui.schemes.scheme import Granularity, Scheme, StoredPart
-from quantgui.types import ModelConfig, Role, TensorInfo
+from quantgui.schemes.scheme import Activations, Granularity, Scheme
+from quantgui.types import Role
 
 if TYPE_CHECKING:
     import torch
-
-DENSE_INIT_MODEL_TYPES = frozenset(
-    {"falcon", "falcon_mamba", "longt5", "mamba", "mamba2", "mt5", "pix2struct", "pop2piano", "recurrent_gemma"}
-    | {"switch_transformers", "t5", "udop", "umt5"}
-)
-"""Architectures whose initialization in transformers reads `weight` of a linear layer, which packed layers lack."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the three layouts share: which tensors they cannot hold, and the shape of the scales."""
-
-    def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
-        """Why `tensor` cannot be held, "" where it can."""
-        experts = (
-            "" if self.holds_experts(scheme) else "transformers joins experts from symmetric packed codes or FP8 only"
-        )
-        if reason := linear_objection(tensor, config, "compressed-tensors", experts):
-            return reason
-        try:
-            scheme.scale_shape(tensor.shape)
-        except ValueError as error:
-            return str(error)
-        return ""
-
-    def holds_experts(self, scheme: Scheme) -> bool:
-        """Whether transformers can join the experts of a mixture from this layout."""
-        return False
-
-    def _scale(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> StoredPart:
-        per_tensor = scheme.granularity is Granularity.TENSOR
-        return StoredPart("weight_scale", dtype, (1,) if per_tensor else scheme.scale_shape((shape[0], shape[1])))
-
-    def _encode_scale(self, scheme: Scheme, quantized: QuantizedRows, first_row: int) -> list[EncodedPart]:
-        assert quantized.scale is not None
-        if scheme.granularity is Granularity.TENSOR:
-            return [EncodedPart("weight_scale", 0, quantized.scale)] if first_row == 0 else []
-        bytes_per_row = quantized.scale.shape[1] * quantized.scale.element_size()
-        return [EncodedPart("weight_scale", first_row * bytes_per_row, quantized.scale)]
-
-    def _decode_scale(self, scheme: Scheme, stored: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        scale = stored["weight_scale"]
-        return scale.view(1, 1) if scheme.granularity is Granularity.TENSOR else scale
-
-
-@dataclass(frozen=True, slots=True)
-class PackQuantized(_Layout):
-    """`pack-quantized`: codes of 2 to 8 bits packed densely into int32 along the columns."""
-
-    format: str = "compressed_tensors"
-    library_name: str = "pack-quantized"
-
-    def objection(self, scheme: Scheme, tensor: TensorInfo, config: ModelConfig | None) -> str:
-        """Besides what no layout holds: families that transformers cannot load packed."""
-        if config is not None and config.model_type in DENSE_INIT_MODEL_TYPES:
-            return f"transformers cannot load packed weights of {config.model_type}; FP8 and INT8 without groups work"
-        return _Layout.objection(self, scheme, tensor, config)
-
-    def holds_experts(self, scheme: Scheme) -> bool:
-        """Symmetric codes only: the library's joining knows no zero-points."""
-        return scheme.symmetric
-
-    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
-        """Packed codes, scales, the true shape, and packed zero-points where asymmetric."""
-        rows, columns = shape
-        scale = self._scale(scheme, shape, dtype)
-        parts = [
-            StoredPart("weight_packed", "I32", (rows, math.ceil(columns * scheme.bits / 32))),
-            scale,
-            StoredPart("weight_shape", "I64", (2,)),
-        ]
-        if not scheme.symmetric:
-            parts.append(self._zero_point(scheme, scale.shape))
-        return tuple(parts)
-
-    def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
-    ) -> list[EncodedPart]:
-        """Packed codes and scales of these rows; zero-points are packed along the rows."""
-        import torch
-
-        offset = 1 << (scheme.bits - 1)
-        packed = pack_rows(quantized.codes.to(torch.int16) + offset, scheme.bits)
-        parts = [EncodedPart("weight_packed", first_row * packed.shape[1] * 4, packed)]
-        if first_row == 0:
-            parts.append(EncodedPart("weight_shape", 0, torch.tensor(shape, dtype=torch.int64)))
-        parts += self._encode_scale(scheme, quantized, first_row)
-        if quantized.zero_point is not None:
-            parts += self._encode_zero_point(scheme, quantized.zero_point, first_row)
-        return parts
-
-    def _zero_point(self, scheme: Scheme, scale_shape: tuple[int, ...]) -> StoredPart:
-        if scheme.granularity is Granularity.TENSOR:  # the library packs zero-points of channels and groups only
-            return StoredPart("weight_zero_point", "I8", (1,))
-        return StoredPart("weight_zero_point", "I32", (math.ceil(scale_shape[0] * scheme.bits / 32), scale_shape[1]))
-
-    def _encode_zero_point(self, scheme: Scheme, zero_point: torch.Tensor, first_row: int) -> list[EncodedPart]:
-        import torch
-
-        if scheme.granularity is Granularity.TENSOR:
-            return [EncodedPart("weight_zero_point", 0, zero_point)] if first_row == 0 else []
-        offset = 1 << (scheme.bits - 1)
-        words = pack_rows((zero_point.to(torch.int16) + offset).T, scheme.bits).T.contiguous()
-        return [EncodedPart("weight_zero_point", first_row * scheme.bits // 32 * words.shape[1] * 4, words)]
-
-    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
-        """Signed codes, scales and zero-points of the whole weight."""
-        import torch
-
-        rows, columns = shape
-        offset = 1 << (scheme.bits - 1)
-        codes = (unpack_rows(stored["weight_packed"], scheme.bits, columns).to(torch.int16) - offset).to(torch.int8)
-        zeros = None
-        if not scheme.symmetric and scheme.granularity is Granularity.TENSOR:
-            zeros = stored["weight_zero_point"].view(1, 1)
-        elif not scheme.symmetric:
-            unpacked = unpack_rows(stored["weight_zero_point"].T.contiguous(), scheme.bits, rows).T
-            zeros = (unpacked.to(torch.int16) - offset).to(torch.int8).contiguous()
-        return QuantizedRows(codes, self._decode_scale(scheme, stored), zeros)
-
-
-@dataclass(frozen=True, slots=True)
-class IntQuantized(_Layout):
-    """`int-quantized`: one int8 per weight, a scale per tensor or output channel."""
-
-    format: str = "compressed_tensors"
-    library_name: str = "int-quantized"
-
-    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
-        """Codes, scales, and int8 zero-points where asymmetric."""
-        scale = self._scale(scheme, shape, dtype)
-        parts = [StoredPart("weight", "I8", shape), scale]
-        if not scheme.symmetric:
-            parts.append(StoredPart("weight_zero_point", "I8", scale.shape))
-        return tuple(parts)
-
-    def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
-    ) -> list[EncodedPart]:
-        """Codes, scales and zero-points of these rows."""
-        parts = [EncodedPart("weight", first_row * shape[1], quantized.codes)]
-        parts += self._encode_scale(scheme, quantized, first_row)
-        if quantized.zero_point is not None and (first_row == 0 or scheme.granularity is not Granularity.TENSOR):
-            parts.append(EncodedPart("weight_zero_point", first_row, quantized.zero_point))
-        return parts
-
-    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
-        """Codes, scales and zero-points of the whole weight."""
-        scale = self._decode_scale(scheme, stored)
-        zeros = None if scheme.symmetric else stored["weight_zero_point"].view(scale.shape)
-        return QuantizedRows(stored["weight"], scale, zeros)
-
-
-@dataclass(frozen=True, slots=True)
-class FloatQuantized(_Layout):
-    """`float-quantized`: FP8 (e4m3) weights with a scale per tensor or output channel."""
-
-    format: str = "compressed_tensors"
-    library_name: str = "float-quantized"
-
-    def holds_experts(self, scheme: Scheme) -> bool:
-        """Always."""
-        return True
-
-    def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
-        """FP8 weights and scales."""
-        return (StoredPart("weight", "F8_E4M3", shape), self._scale(scheme, shape, dtype))
-
-    def encode(
-        self, scheme: Scheme, quantized: QuantizedRows, first_row: int, shape: tuple[int, ...], dtype: str
-    ) -> list[EncodedPart]:
-        """FP8 codes and scales of these rows."""
-        codes = EncodedPart("weight", first_row * shape[1], quantized.codes)
-        return [codes, *self._encode_scale(scheme, quantized, first_row)]
-
-    def decode(self, scheme: Scheme, stored: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> QuantizedRows:
-        """FP8 codes and scales of the whole weight."""
-        return QuantizedRows(stored["weight"], self._decode_scale(scheme, stored))
-
 
 Layout = PackQuantized | IntQuantized | FloatQuantized
 
@@ -267,20 +88,37 @@ def _exact_target(module: str) -> str:
 def config_group(scheme: Scheme, targets: list[str]) -> dict[str, Any]:
     """One config group as the library's `QuantizationScheme` reads it."""
     assert isinstance(scheme.storage, Layout)
+    weights: dict[str, Any] = {
+        "num_bits": scheme.bits,
+        "type": scheme.number,
+        "symmetric": scheme.symmetric,
+        "strategy": scheme.granularity.value,
+        "group_size": scheme.group_size if scheme.granularity is Granularity.GROUP else None,
+        "dynamic": False,
+        "observer": "minmax",
+    }
+    if scheme.granularity is Granularity.BLOCK:
+        weights["block_structure"] = [scheme.group_size, scheme.group_size]
     return {
         "targets": targets,
         "format": scheme.storage.library_name,
-        "weights": {
-            "num_bits": scheme.bits,
-            "type": scheme.number,
-            "symmetric": scheme.symmetric,
-            "strategy": scheme.granularity.value,
-            "group_size": scheme.group_size if scheme.granularity is Granularity.GROUP else None,
-            "dynamic": False,
-            "observer": "minmax",
-        },
-        "input_activations": None,
+        "weights": weights,
+        "input_activations": None if scheme.activations is None else _activation_arguments(scheme.activations),
         "output_activations": None,
+    }
+
+
+def _activation_arguments(activations: Activations) -> dict[str, Any]:
+    """How the library is to quantize the inputs of a layer."""
+    grouped = "group" if activations.group_size else "token"
+    return {
+        "num_bits": activations.bits,
+        "type": activations.number,
+        "symmetric": True,
+        "strategy": grouped if activations.dynamic else "tensor",
+        "group_size": activations.group_size,
+        "dynamic": activations.dynamic,
+        "observer": None if activations.dynamic else "minmax",
     }
 
 

@@ -121,7 +121,7 @@ def quantize_tensor(
 
     total = TensorStatistics(whole)
     levels: tuple[float, ...] = ()
-    for statistics, some_levels in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS)):
+    for statistics, some_levels in pool.map(one, row_blocks(tensor, BLOCK_ELEMENTS, method.row_multiple)):
         total.merge(statistics)
         levels = levels or some_levels
     return report_of(assignment, total, levels)

@@ -37,7 +37,11 @@ def describe_scheme(scheme: Scheme) -> str:
     """The scheme in words: "INT4 in groups of 128", "INT8 per output channel, asymmetric"."""
     if scheme.number == "cast":
         return scheme.id
-    places = {Granularity.TENSOR: "per tensor", Granularity.CHANNEL: "per output channel"}
+    places = {
+        Granularity.TENSOR: "per tensor",
+        Granularity.CHANNEL: "per output channel",
+        Granularity.BLOCK: f"in blocks of {scheme.group_size} x {scheme.group_size}",
+    }
     place = places.get(scheme.granularity, f"in groups of {scheme.group_size}")
     return f"{scheme.id} {place}" + ("" if scheme.symmetric else ", asymmetric")
 

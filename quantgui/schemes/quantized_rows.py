@@ -35,13 +35,15 @@ class QuantizedRows:
     """Codes [rows, columns]: signed int8 for integers, float8 or a plain float dtype otherwise.
 
     `scale` [rows or 1, groups] in the dtype it is stored in, `zero_point` likewise as int8; both None for casts.
-    `nested` says how to read scales that are quantized themselves.
+    One scale may also serve several rows: then `scale` has a row per block of rows. `nested` says how to read scales
+    that are quantized themselves, `input_scale` is the scale [1] of the layer's inputs where calibration found one.
     """
 
     codes: torch.Tensor
     scale: torch.Tensor | None = None
     zero_point: torch.Tensor | None = None
     nested: NestedScale | None = None
+    input_scale: torch.Tensor | None = None
 
 
 @dataclass

@@ -41,6 +41,21 @@ class Granularity(StrEnum):
     TENSOR = "tensor"
     CHANNEL = "channel"  # one per output row
     GROUP = "group"  # one per `group_size` consecutive inputs of an output row
+    BLOCK = "block"  # one per square of `group_size` output rows and as many inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """How the inputs of a layer are quantized while the model runs, symmetric around zero.
+
+    Dynamic: a scale per token, found at run time (per token and `group_size` channels where given). Static: one scale
+    per layer, found by calibration and stored as `input_scale`.
+    """
+
+    number: str  # "int" or "float"
+    bits: int = 8
+    dynamic: bool = True
+    group_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,7 @@ class Scheme:
     group_size: int | None = None
     symmetric: bool = True
     whole_model: bool = False  # a cast also covers embeddings, head and norms
+    activations: Activations | None = None  # None: they stay in the model's dtype
 
     def parts(self, shape: tuple[int, ...], dtype: str = "BF16") -> tuple[StoredPart, ...]:
         """The stored tensors of a weight of `shape` whose source dtype is `dtype`."""
@@ -139,4 +155,6 @@ class Scheme:
             return (rows, 1)
         if not self.group_size or columns % self.group_size:
             raise ValueError(f"group size {self.group_size} does not divide {columns} input columns")
+        if self.granularity is Granularity.BLOCK:
+            return (math.ceil(rows / self.group_size), columns // self.group_size)
         return (rows, columns // self.group_size)

@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from compressed_tensors.quantization import QuantizationScheme
 
-from quantgui.formats.compressed_tensors import mix_objection, quantization_config
+from quantgui.formats.compressed_tensors import config_group, mix_objection, quantization_config
 from quantgui.quant.assignment import assign
+from quantgui.quant.registry import build
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import Checkpoint, ModelConfig, Role, SourceKind, TensorInfo
@@ -39,6 +41,38 @@ def assigned(recipe: Recipe, *tensors: TensorInfo) -> tuple[Assignment, ...]:
 def test_experts_load_if_all_have_one_scheme_that_can_be_joined(scheme_id, rules, loads):
     assignments = assigned(Recipe(SchemeSpec(scheme_id), rules), ATTENTION, *EXPERTS)
     assert (mix_objection(assignments) == "") is loads
+
+
+@pytest.mark.parametrize(
+    ("scheme_id", "parameters", "weights", "activations"),
+    [
+        ("INT4", {}, {"type": "int", "num_bits": 4, "strategy": "group"}, None),
+        ("W8A8-dynamic", {}, {"type": "int", "strategy": "channel"}, {"type": "int", "strategy": "token"}),
+        ("FP8", {}, {"type": "float", "strategy": "channel"}, {"type": "float", "strategy": "token"}),
+        ("FP8", {"activations": "none"}, {"type": "float"}, None),
+        (
+            "FP8",
+            {"granularity": "block"},
+            {"strategy": "block", "block_structure": [128, 128]},
+            {"strategy": "group", "group_size": 128},
+        ),
+    ],
+)
+def test_the_library_reads_weights_and_activations_as_meant(scheme_id, parameters, weights, activations):
+    group = config_group(build(SchemeSpec(scheme_id, parameters)), ["Linear"])
+    read = QuantizationScheme.model_validate(group).model_dump()
+    assert weights.items() <= read["weights"].items()
+    if activations is None:
+        assert read["input_activations"] is None
+    else:
+        assert (activations | {"dynamic": True, "num_bits": 8, "symmetric": True}).items() <= read[
+            "input_activations"
+        ].items()
+
+
+def test_blocks_are_not_joined_to_experts():
+    config = assigned(Recipe(SchemeSpec("FP8", {"granularity": "block"})), *EXPERTS)
+    assert all(a.scheme is None and "joins experts" in a.why for a in config)
 
 
 def test_a_kept_head_is_ignored_under_the_name_that_transformers_gives_it():

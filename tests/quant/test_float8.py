@@ -8,6 +8,16 @@ from quantgui.quant.registry import arithmetic, build
 from quantgui.schemes.recipe import SchemeSpec
 
 
+def test_a_block_has_one_scale_and_the_last_rows_may_fill_half_a_block():
+    rows = torch.randn(192, 256, generator=torch.Generator().manual_seed(4))
+    method = arithmetic(build(SchemeSpec("FP8", {"granularity": "block"})))
+    quantized = method.quantize(rows, torch.float32, None)
+    assert quantized.scale is not None
+    expected = torch.stack([part.abs().max() for half in rows.split(128) for part in half.split(128, 1)]) / 448
+    assert torch.equal(quantized.scale.reshape(-1), expected)
+    assert float((rows - method.dequantize(quantized)).norm() / rows.norm()) < 1 / 16
+
+
 @pytest.mark.parametrize("granularity", ["tensor", "channel"])
 def test_relative_error_of_normal_values_is_at_most_one_sixteenth(granularity):
     rows = torch.randn(8, 256, generator=torch.Generator().manual_seed(3))
