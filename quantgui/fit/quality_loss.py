@@ -75,9 +75,7 @@ def quality_loss(
     ratio = row.ratio(imatrix)
     words = row.words or in_words(ratio or 1.0)
     source = row.source
-    if (row.perplexity is None and row.perplexity_imatrix is not None) or (
-        imatrix and row.perplexity_imatrix is not None
-    ):
+    if row.perplexity_imatrix is not None and (imatrix or row.perplexity is None):
         source += "; of a file made with an importance matrix"
     loses = not words.startswith(("no loss", "no measurable"))
     return QualityLoss(_sized(words, small and loses), ratio, f"{source}.")
