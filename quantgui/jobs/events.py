@@ -31,6 +31,22 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class PairedScore:
+    """The checkpoint before, scored on the same tokens, and how much worse (positive) the one after predicts each."""
+
+    source: str
+    perplexity: float
+    perplexity_se: float
+    difference: float  # mean of after minus before, nats per token
+    difference_se: float  # standard error of that mean, paired by token
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether the difference lies within two of its standard errors."""
+        return abs(self.difference) <= 2 * self.difference_se
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Perplexity of a model on a text, with its standard error."""
 
@@ -40,6 +56,7 @@ class Evaluation:
     context: int  # tokens per window
     text: str  # name of the text file
     seconds: float
+    against: PairedScore | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,16 @@ class TensorDone:
 
 
 @dataclass(frozen=True)
+class TrainingStep:
+    """One more step of a training is done: `step` of `steps`, and the loss of its batch in nats per token."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class MemorySample:
     """Memory of the child now: resident, and anonymous (without mapped files; None where the system cannot tell)."""
 
@@ -136,5 +163,5 @@ class Cancelled:
     """The person stopped it; nothing of the output is left."""
 
 
-Event = Started | Stage | Progress | TensorDone | MemorySample | Log | Finished | Failed | Cancelled
+Event = Started | Stage | Progress | TensorDone | TrainingStep | MemorySample | Log | Finished | Failed | Cancelled
 TERMINAL = (Finished, Failed, Cancelled)

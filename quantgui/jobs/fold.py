@@ -23,16 +23,19 @@ from quantgui.jobs.events import (
     Stage,
     Started,
     TensorDone,
+    TrainingStep,
 )
 from quantgui.jobs.job import Job
 from quantgui.jobs.report_log import ReportLog
 from quantgui.jobs.run_record import RunRecord
+from quantgui.jobs.training_trace import TrainingTrace, follow
 from quantgui.types import TensorReport
 
 MAX_LOG = 500
 MAX_TRACE = 1024
 _RATE_SECONDS = 4.0  # time constant of the throughput's exponential smoothing
 _RATE_STEP = 0.25  # shortest interval that is worth a rate
+_TRAINING_SHARE = 0.95  # of a run's progress, where it trains: writing the result takes seconds
 
 
 class RunStatus(StrEnum):
@@ -75,20 +78,31 @@ class RunState:
     reports: ReportLog = field(default_factory=ReportLog)
     log: tuple[Log, ...] = ()
     warnings: tuple[str, ...] = ()
+    training: TrainingTrace | None = None
     outcome: Finished | Failed | Cancelled | None = None
     rate_mark: tuple[float, int] = (0.0, 0)  # seconds and bytes where the throughput was last measured
 
     @property
     def fraction(self) -> float | None:
-        """Done part of the source bytes between 0 and 1."""
-        return min(1.0, self.done_bytes / self.total_bytes) if self.total_bytes else None
+        """Done part between 0 and 1: of the source bytes, after the steps of a training where there is one."""
+        written = min(1.0, self.done_bytes / self.total_bytes) if self.total_bytes else None
+        if self.training is None:
+            return written
+        return _TRAINING_SHARE * self.training.fraction + (1 - _TRAINING_SHARE) * (written or 0.0)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the present throughput."""
+        """Time left at the present throughput, of a training while it is at work."""
+        if self.is_training and self.training is not None:
+            return self.training.seconds_left
         if not self.total_bytes or not self.bytes_per_second or self.status is not RunStatus.RUNNING:
             return None
         return max(0, self.total_bytes - self.done_bytes) / self.bytes_per_second
+
+    @property
+    def is_training(self) -> bool:
+        """Whether steps of a training are being done now."""
+        return self.training is not None and not self.training.is_over and self.status is RunStatus.RUNNING
 
     def silent_seconds(self, now: float) -> float:
         """Seconds since the child's last message, 0 after the end."""
@@ -106,6 +120,8 @@ def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
             return _progress(state, event)
         case TensorDone():
             return replace(state, reports=state.reports.add(event.report))
+        case TrainingStep():
+            return replace(state, training=follow(state.training, event, elapsed))
         case MemorySample():
             return _memory(state, event)
         case Started():
@@ -116,7 +132,7 @@ def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
                 state, total_bytes=total, total_tensors=event.total_tensors, warnings=warnings, rate_mark=mark
             )
         case Stage():
-            return replace(state, stage=event.title, stage_detail=event.detail, tensor="")
+            return _stage(state, event)
         case Log():
             return _log(state, event)
         case Finished():
@@ -147,6 +163,14 @@ def state_of_run(record: RunRecord, reports: Iterable[TensorReport]) -> RunState
     )
     state = fold(state, Finished(quantized=result), result.seconds)
     return replace(state, total_tensors=len(state.reports))
+
+
+def _stage(state: RunState, event: Stage) -> RunState:
+    state = replace(state, stage=event.title, stage_detail=event.detail, tensor="")
+    if not state.is_training or state.training is None:
+        return state
+    # The throughput counts from here on: no byte was read while it trained.
+    return replace(state, training=replace(state.training, is_over=True), rate_mark=(state.elapsed, state.done_bytes))
 
 
 def _progress(state: RunState, event: Progress) -> RunState:

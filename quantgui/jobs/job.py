@@ -27,7 +27,14 @@ class QuantizeJob:
     threads: int | None = None  # None: all physical cores
     overwrite: bool = False
     verify: bool = True
+    cache: str = ""  # folder in which a training is kept until it is converted; "" keeps none
+    resume: str = ""  # id of the job whose stopped training goes on
     id: str = field(default_factory=new_job_id)
+
+    @property
+    def training_id(self) -> str:
+        """The name under which this job's training is kept: that of the job which began it."""
+        return self.resume or self.id
 
     @property
     def target(self) -> str:
@@ -80,12 +87,16 @@ class VerifyJob:
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """Perplexity of `source` on the text file `text` (None: the bundled evaluation text)."""
+    """Perplexity of `source` on the text file `text` (None: the bundled evaluation text).
+
+    With `against`, the checkpoint it was made from: both are scored on the same tokens, and their difference is paired.
+    """
 
     source: str
     text: str | None = None
     context: int | None = None  # tokens per window
     device: str = "cpu"
+    against: str | None = None
     id: str = field(default_factory=new_job_id)
 
 

@@ -14,6 +14,7 @@ from quantgui.jobs.events import (
     Stage,
     Started,
     TensorDone,
+    TrainingStep,
 )
 from quantgui.jobs.fold import MAX_LOG, MAX_TRACE, RunState, RunStatus, fold, fold_all, state_of_run
 from tests.jobs import samples
@@ -27,6 +28,7 @@ others = st.one_of(
     st.builds(Progress, sizes, names),
     st.builds(TensorDone, st.builds(samples.report, names)),
     st.builds(MemorySample, sizes, st.none() | sizes),
+    st.builds(TrainingStep, sizes, sizes, st.floats(), st.just(1e-4)),
     st.builds(Log, st.text(max_size=3), st.sampled_from(["info", "warning"])),
 )
 timed = st.lists(st.tuples(others | terminals, st.floats(0, 1e6)), max_size=30)
@@ -70,6 +72,18 @@ def test_throughput_and_time_left_settle_on_a_steady_rate() -> None:
         state = fold(state, Progress(100 * second), float(second))
     assert state.bytes_per_second is not None and abs(state.bytes_per_second - 100) < 1e-6
     assert state.seconds_left is not None and abs(state.seconds_left - 70) < 1e-6
+
+
+def test_a_training_counts_first_and_tells_its_own_time_left() -> None:
+    state = fold_all(fresh(), [Started("x", 100, 1), Stage("Training")], 5.0)
+    for step in range(1, 6):
+        state = fold(state, TrainingStep(step, 10, 2.0 - 0.1 * step, 1e-4), 10.0 + 2 * step)
+    assert state.is_training and state.training is not None
+    assert (state.seconds_left, state.fraction) == (10.0, 0.95 * 0.5)
+    state = fold(state, Stage("Quantizing"), 30.0)  # stopped early
+    assert not state.is_training and state.fraction == 0.95
+    state = fold(state, Progress(50), 31.0)
+    assert (state.bytes_per_second, state.seconds_left) == (50.0, 1.0)
 
 
 def test_finishing_completes_the_progress() -> None:
