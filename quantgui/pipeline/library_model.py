@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantgui.calibration.skeleton import auto_class
 from quantgui.formats.format import Format
 
 
@@ -37,18 +38,11 @@ class KeyProblems:
         )
 
 
-def auto_class(folder: Path) -> Any:
-    """`AutoModelForCausalLM` for decoders with a language-model head, `AutoModel` for everything else."""
+def _load(folder: Path, **options: Any) -> tuple[Any, Mapping[str, Any]]:
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    architecture = (config.architectures or [""])[0]
-    causal = architecture.endswith(("ForCausalLM", "LMHeadModel"))
-    return transformers.AutoModelForCausalLM if causal else transformers.AutoModel
-
-
-def _load(folder: Path, **options: Any) -> tuple[Any, Mapping[str, Any]]:
-    return auto_class(folder).from_pretrained(
+    return auto_class(config).from_pretrained(
         folder,
         output_loading_info=True,
         dtype="auto",
