@@ -1,33 +1,55 @@
-"""`quantgui fit MODEL`: what every precision needs on this or other hardware, as a table or as JSON."""
+"""`quantgui fit MODEL`: what every precision needs on this or other hardware, as a table, as CSV or as JSON."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from quantgui.checkpoint import ChildNeeded
 from quantgui.checkpoint.resolve import resolve
+from quantgui.cli.fit_text import LEGEND, hardware_line, settings_line, table_lines, training_lines
 from quantgui.cli.run_job import run_job
-from quantgui.fit.estimate import estimate_all, estimate_gguf
+from quantgui.fit.commands import command_for
+from quantgui.fit.estimate import estimate_table
+from quantgui.fit.export import estimate_json, estimates_csv
+from quantgui.fit.recommendation import Recommendation, recommend
+from quantgui.fit.rules_of_thumb import rule_of_thumb
 from quantgui.fit.settings import KV_TYPES, FitSettings, default_context
+from quantgui.fit.training import TrainingEstimate, training_estimates
 from quantgui.fit.weights import parameters
 from quantgui.hardware.catalogue import parse_target
 from quantgui.hardware.probe import this_machine
 from quantgui.jobs.job import ReadJob
-from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, MemoryKind, UserError, Verdict
-from quantgui.units import count, file_size, memory
+from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, MemoryKind, Runtime, UserError
 from quantgui.units import parameters as parameter_count
 
 HELP = "what fits: memory of every precision on this or other hardware, with a verdict"
-VERDICT_WORDS: Mapping[Verdict, str] = {
-    Verdict.FITS: "fits",
-    Verdict.TIGHT: "tight",
-    Verdict.OFFLOAD: "needs RAM offload",
-    Verdict.TOO_LARGE: "too large",
-}
-COLUMNS = ("precision", "bits/weight", "weights", "KV cache", "total", "file", "verdict")
+
+
+@dataclass(frozen=True)
+class FitAnswer:
+    """Everything the verb found out."""
+
+    checkpoint: Checkpoint
+    hardware: HardwareTarget
+    settings: FitSettings
+    estimates: tuple[MemoryEstimate, ...]
+    training: tuple[TrainingEstimate, ...]
+    star: Recommendation | None
+
+    def command(self, estimate: MemoryEstimate) -> str:
+        """The line that runs one row."""
+        return command_for(estimate, self.checkpoint, self.hardware, self.settings)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences worth saying once, in order: of the model, of the hardware, of the rows."""
+        parts = [part for estimate in self.estimates for part in estimate.parts]
+        said = [part.note for part in parts if part.kind in (MemoryKind.WEIGHTS, MemoryKind.KV_CACHE)]
+        notes = (*self.checkpoint.notes, self.hardware.note, *said)
+        return tuple(dict.fromkeys(note for note in notes if note))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--hardware", metavar="NAME", help='such as "RTX 3060" or "2xRTX 4090"; default: this machine')
     parser.add_argument("--ram", type=float, metavar="GIB", help="RAM of the computer around --hardware, in GiB")
+    parser.add_argument("--runtime", choices=[r.value for r in Runtime], help="only what this program loads")
     parser.add_argument("--context", type=int, metavar="N", help="tokens per sequence")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences at once; default 1")
+    parser.add_argument(
+        "--slots", type=int, default=1, metavar="N", help="llama.cpp's slots, which share the context; default 1"
+    )
     parser.add_argument("--kv", default="f16", choices=list(KV_TYPES), help="type of the KV cache; default f16")
+    parser.add_argument("--no-flash-attention", action="store_true", help="compute buffers without flash attention")
     parser.add_argument("--imatrix", action="store_true", help="GGUF mixtures as with an importance matrix")
-    parser.add_argument("--json", action="store_true", help="print one JSON object; values not estimated are null")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one JSON object; values not estimated are null")
+    output.add_argument("--csv", action="store_true", help="print the rows as CSV")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,59 +79,80 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = _checkpoint(options.model)
     if checkpoint is None:
         return 1
-    context = default_context(checkpoint.config) if options.context is None else options.context
-    settings = FitSettings(context, options.batch, options.kv)
-    estimates = (
-        *estimate_all(checkpoint, hardware, settings),
-        *estimate_gguf(checkpoint, hardware, settings, options.imatrix),
-    )
+    answer = _answer(checkpoint, hardware, _settings(options, checkpoint))
     if options.json:
-        print(json.dumps(as_json(checkpoint, hardware, settings, estimates), ensure_ascii=False))
+        print(json.dumps(as_json(answer), ensure_ascii=False))
+    elif options.csv:
+        commands = {estimate.scheme_id: answer.command(estimate) for estimate in answer.estimates}
+        print(estimates_csv(answer.estimates, commands), end="")
     else:
-        print("\n".join(as_text(checkpoint, hardware, settings, estimates)))
+        print("\n".join(as_text(answer)))
     return 0
 
 
-def as_json(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, estimates: Sequence[MemoryEstimate]
-) -> dict[str, Any]:
+def as_json(answer: FitAnswer) -> dict[str, Any]:
     """What `--json` prints. Sizes are bytes; a value that is not estimated is None."""
+    settings, star = answer.settings, answer.star
     return {
-        "model": checkpoint.name,
-        "parameters": parameters(checkpoint),
-        "hardware": _hardware_json(hardware),
+        "model": answer.checkpoint.name,
+        "parameters": parameters(answer.checkpoint),
+        "hardware": _hardware_json(answer.hardware),
+        "runtime": settings.runtime.value if settings.runtime else None,
         "context": settings.context,
         "batch": settings.batch,
+        "slots": settings.slots,
         "kv_dtype": settings.kv_dtype,
-        "rows": [_row_json(estimate) for estimate in estimates],
-        "notes": list(_notes(checkpoint, hardware, estimates)),
+        "flash_attention": settings.flash_attention,
+        "rows": [estimate_json(estimate, answer.command(estimate)) for estimate in answer.estimates],
+        "recommendation": {"id": star.scheme_id, "sentence": star.sentence} if star else None,
+        "rule_of_thumb": rule_of_thumb(answer.hardware, parameters(answer.checkpoint)),
+        "training": [_training_json(estimate) for estimate in answer.training],
+        "notes": list(answer.notes),
     }
 
 
-def as_text(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, estimates: Sequence[MemoryEstimate]
-) -> list[str]:
-    """The table a person reads: memory in GiB, files in GB."""
-    total = parameters(checkpoint)
+def as_text(answer: FitAnswer) -> list[str]:
+    """The table a person reads, the recommendation above it."""
+    total = parameters(answer.checkpoint)
     size = f" · {parameter_count(total)} parameters" if total else ""
     lines = [
-        f"{checkpoint.name}{size}",
-        f"on {_described(hardware)}",
-        f"context {count(settings.context)} tokens, batch {count(settings.batch)}, KV cache {settings.kv_dtype}",
+        f"{answer.checkpoint.name}{size}",
+        f"on {hardware_line(answer.hardware)}",
+        settings_line(answer.settings),
         "",
     ]
-    table = [COLUMNS, *(_cells(estimate) for estimate in estimates)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(COLUMNS))]
-    for row, reason in zip(table, ["", *(e.reason for e in estimates)], strict=True):
-        numbers = (cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True))
-        cells = [row[0].ljust(widths[0]), *numbers, row[-1].ljust(widths[-1])]
-        lines.append("  ".join([*cells, reason]).rstrip())
-    lines += [
-        "",
-        "Weights and KV cache; activations and the runtime's own memory come on top. 1 GiB = 2^30, 1 GB = 1e9.",
-    ]
-    lines += [f"note: {note}" for note in _notes(checkpoint, hardware, estimates)]
-    return lines
+    if answer.star is not None:
+        starred = next(e for e in answer.estimates if e.scheme_id == answer.star.scheme_id)
+        lines += [f"★ {answer.star.scheme_id}: {answer.star.sentence}", f"  {answer.command(starred)}", ""]
+    lines += table_lines(answer.estimates, answer.star)
+    if answer.training:
+        lines += training_lines(answer.training)
+    lines += [rule_of_thumb(answer.hardware, total), *LEGEND]
+    return lines + [f"note: {note}" for note in answer.notes]
+
+
+def _answer(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> FitAnswer:
+    estimates = estimate_table(checkpoint, hardware, settings)
+    if not estimates:
+        runtime = settings.runtime.value if settings.runtime else "no program"
+        raise UserError(f"{checkpoint.name} is in no format that {runtime} loads.", hint="Leave --runtime away.")
+    try:
+        training = training_estimates(checkpoint, hardware)
+    except UserError:  # an encoder, a packed checkpoint, an unknown architecture
+        training = ()
+    return FitAnswer(checkpoint, hardware, settings, estimates, training, recommend(estimates, hardware))
+
+
+def _settings(options: argparse.Namespace, checkpoint: Checkpoint) -> FitSettings:
+    return FitSettings(
+        context=default_context(checkpoint.config) if options.context is None else options.context,
+        batch=options.batch,
+        kv_dtype=options.kv,
+        runtime=Runtime(options.runtime) if options.runtime else None,
+        slots=options.slots,
+        flash_attention=not options.no_flash_attention,
+        imatrix=options.imatrix,
+    )
 
 
 def _hardware(options: argparse.Namespace) -> HardwareTarget:
@@ -143,37 +193,26 @@ def _hardware_json(hardware: HardwareTarget) -> dict[str, Any]:
     }
 
 
-def _row_json(estimate: MemoryEstimate) -> dict[str, Any]:
+def _training_json(estimate: TrainingEstimate) -> dict[str, Any]:
+    low, high = estimate.band
     return {
-        "id": estimate.scheme_id,
-        "bits_per_weight": estimate.bits_per_weight or None,
-        **{f"{kind.value}_bytes": estimate.part(kind) for kind in MemoryKind},
+        "kind": estimate.kind.value,
+        "title": estimate.title,
+        "trainable_parameters": estimate.trainable,
         "total_bytes": estimate.total_bytes,
-        "file_bytes": estimate.file_bytes,
+        "total_low_bytes": low,
+        "total_high_bytes": high,
         "verdict": estimate.verdict.value,
         "reason": estimate.reason,
+        "parts": [
+            {
+                "name": part.name,
+                "bytes": part.nbytes,
+                "low_bytes": part.low,
+                "high_bytes": part.high,
+                "provenance": part.provenance.value,
+                "note": part.note or None,
+            }
+            for part in estimate.parts
+        ],
     }
-
-
-def _cells(estimate: MemoryEstimate) -> tuple[str, ...]:
-    bits = f"{estimate.bits_per_weight:.2f}" if estimate.bits_per_weight else "–"
-    weights, cache = estimate.part(MemoryKind.WEIGHTS), estimate.part(MemoryKind.KV_CACHE)
-    sizes = (memory(weights), memory(cache), memory(estimate.total_bytes), file_size(estimate.file_bytes))
-    return (estimate.scheme_id, bits, *sizes, VERDICT_WORDS[estimate.verdict])
-
-
-def _described(hardware: HardwareTarget) -> str:
-    parts = [hardware.name]
-    if hardware.device_bytes:
-        parts.append(f"{memory(hardware.device_bytes)} of GPU memory")
-    if hardware.ram_bytes:
-        free = hardware.ram_available_bytes
-        parts.append(f"{memory(hardware.ram_bytes)} of RAM" + (f" ({memory(free)} available)" if free else ""))
-    return ", ".join(parts)
-
-
-def _notes(checkpoint: Checkpoint, hardware: HardwareTarget, estimates: Sequence[MemoryEstimate]) -> dict[str, None]:
-    """Sentences worth saying once, in order: of the model, of the hardware, of the rows."""
-    parts = [part.note for estimate in estimates for part in estimate.parts if part.nbytes is not None]
-    missing = [part.note for part in estimates[0].parts if part.kind is MemoryKind.KV_CACHE] if estimates else []
-    return dict.fromkeys(note for note in (*checkpoint.notes, hardware.note, *missing, *parts) if note)

@@ -1,0 +1,112 @@
+"""The estimates as a person reads them in a terminal: memory in GiB, files in GB, one line per precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from quantgui.fit.recommendation import Recommendation
+from quantgui.fit.settings import FitSettings
+from quantgui.fit.training import TrainingEstimate
+from quantgui.types import HardwareTarget, MemoryEstimate, MemoryKind, Runtime, Verdict
+from quantgui.units import count, digits, file_size, memory
+
+VERDICT_WORDS: Mapping[Verdict, str] = {
+    Verdict.FITS: "fits",
+    Verdict.TIGHT: "tight",
+    Verdict.OFFLOAD: "needs RAM offload",
+    Verdict.TOO_LARGE: "too large",
+}
+RUNTIME_TITLES: Mapping[Runtime, str] = {
+    Runtime.TRANSFORMERS: "Hugging Face folders, in transformers",
+    Runtime.VLLM: "Hugging Face folders, in vLLM",
+    Runtime.LLAMA_CPP: "GGUF files, in llama.cpp or Ollama",
+    Runtime.MLX: "MLX folders, on Apple silicon",
+}
+COLUMNS = (
+    "precision",
+    "bits/weight",
+    "weights",
+    "KV cache",
+    "compute",
+    "overhead",
+    "total",
+    "file",
+    "longest context",
+    "tokens/s",
+    "expected loss",
+    "verdict",
+)
+LEFT = (0, 10, 11)
+"""Columns of words; the others hold numbers and stand to the right."""
+LEGEND = (
+    "Weights and KV cache follow from the model; compute, overhead and tokens/s are estimates (bands: --json).",
+    "1 GiB = 2^30 bytes, 1 GB = 1e9 bytes. tokens/s while generating for one user; ★ marks the recommended row.",
+)
+
+
+def table_lines(estimates: Sequence[MemoryEstimate], star: Recommendation | None) -> Iterator[str]:
+    """The rows by runtime, each with its reason; columns have the same width everywhere."""
+    cells = [_cells(estimate, star) for estimate in estimates]
+    widths = [max(len(row[i]) for row in [COLUMNS, *cells]) for i in range(len(COLUMNS))]
+    for runtime, some in groupby(zip(estimates, cells, strict=True), key=lambda pair: pair[0].runtime):
+        yield RUNTIME_TITLES[runtime]
+        yield _line(COLUMNS, widths)
+        yield from (f"{_line(row, widths)}  {estimate.reason}".rstrip() for estimate, row in some)
+        yield ""
+
+
+def training_lines(estimates: Iterable[TrainingEstimate]) -> Iterator[str]:
+    """Fine-tuning, a line per kind."""
+    rows = [(e.title, memory(e.total_bytes), VERDICT_WORDS[e.verdict], e.reason) for e in estimates]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    yield "Fine-tuning"
+    for title, total, verdict, reason in rows:
+        yield f"{title.ljust(widths[0])}  {total.rjust(widths[1])}  {verdict.ljust(widths[2])}  {reason}"
+    yield ""
+
+
+def settings_line(settings: FitSettings) -> str:
+    """How the model is used, in words."""
+    words = [f"context {count(settings.context)} tokens", f"batch {count(settings.batch)}"]
+    if settings.slots > 1:
+        words.append(f"{settings.slots} slots that share the context")
+    words.append(f"KV cache {settings.kv_dtype}")
+    if not settings.flash_attention:
+        words.append("without flash attention")
+    return ", ".join(words)
+
+
+def hardware_line(hardware: HardwareTarget) -> str:
+    """The hardware and its memories, in words."""
+    parts = [hardware.name]
+    if hardware.device_bytes:
+        parts.append(f"{memory(hardware.device_bytes)} of GPU memory")
+    if hardware.ram_bytes:
+        free = hardware.ram_available_bytes
+        parts.append(f"{memory(hardware.ram_bytes)} of RAM" + (f" ({memory(free)} available)" if free else ""))
+    return ", ".join(parts)
+
+
+def _cells(estimate: MemoryEstimate, star: Recommendation | None) -> tuple[str, ...]:
+    marked = star is not None and star.scheme_id == estimate.scheme_id
+    longest, speed, quality = estimate.longest_context, estimate.speed, estimate.quality
+    return (
+        f"★ {estimate.scheme_id}" if marked else f"  {estimate.scheme_id}",
+        f"{estimate.bits_per_weight:.2f}" if estimate.bits_per_weight else "–",
+        *(memory(estimate.part(kind)) for kind in MemoryKind),
+        memory(estimate.total_bytes),
+        file_size(estimate.file_bytes),
+        "–" if longest is None else count(longest),
+        "–" if speed is None else digits(speed.tokens_per_second),
+        "–" if quality is None else quality.words,
+        VERDICT_WORDS[estimate.verdict],
+    )
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = (
+        cell.ljust(width) if i in LEFT else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join(cells)
