@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -12,11 +13,11 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from quantgui.fit.estimate import estimate_all
 from quantgui.fit.settings import FitSettings, default_context
 from quantgui.gui import formatting
 from quantgui.gui.background import Background
 from quantgui.gui.cache_folder import OWN_FOLDER, prune
+from quantgui.gui.fit_state import FitState
 from quantgui.gui.history import History
 from quantgui.gui.home import Home
 from quantgui.gui.model_opener import ModelOpener
@@ -62,8 +63,9 @@ class AppState(QObject):
         self._error: UserError | None = None
         self._machine = UNKNOWN_MACHINE
         self._hardware = self._session.hardware or UNKNOWN_MACHINE
-        self._fit = self._session.fit or FitSettings()
-        self._estimates: tuple[MemoryEstimate, ...] = ()
+        self._fit = FitState(self._session.fit or FitSettings(), self)
+        self._fit.changed.connect(self.fit_changed)
+        self._fit.failed.connect(self.message)
         self._recipes = History(self._session.recipe or DEFAULT_RECIPE)
         self._selected: str | None = None
         self._background = Background(self)
@@ -106,12 +108,12 @@ class AppState(QObject):
     @property
     def fit_settings(self) -> FitSettings:
         """Context length, batch and the rest of what an estimate depends on."""
-        return self._fit
+        return self._fit.settings
 
     @property
-    def estimates(self) -> tuple[MemoryEstimate, ...]:
+    def estimates(self) -> Sequence[MemoryEstimate]:
         """One estimate per precision for the open model on the chosen hardware; empty without a model."""
-        return self._estimates
+        return self._fit.estimates
 
     @property
     def recipe(self) -> Recipe:
@@ -213,9 +215,9 @@ class AppState(QObject):
 
     def change_fit(self, **fields: Any) -> None:
         """Replace fields of `fit_settings` and estimate again. A context set here stays with the open model."""
-        changed = replace(self._fit, **fields)
-        if changed != self._fit:
-            self._fit = changed
+        changed = replace(self._fit.settings, **fields)
+        if changed != self._fit.settings:
+            self._fit.settings = changed
             self._remember(fit=changed)
             if "context" in fields and self._checkpoint is not None:
                 self._remember(contexts={**self._session.contexts, self._session.model: changed.context})
@@ -342,7 +344,7 @@ class AppState(QObject):
         contexts = {key: value for key, value in self._session.contexts.items() if key in recent}
         self._remember(model=reference, recent_models=recent[:RECENT_MODELS], contexts=contexts)
         context = contexts.get(reference, default_context(checkpoint.config))
-        self._fit = replace(self._fit, context=context)
+        self._fit.settings = replace(self._fit.settings, context=context)
         log.info("opened %s: %d tensors, %d parameters", reference, len(checkpoint.tensors), checkpoint.parameters)
         self.checkpoint_changed.emit()
         self.selection_changed.emit()
@@ -368,15 +370,7 @@ class AppState(QObject):
             self.hardware_changed.emit()
 
     def _estimate(self) -> None:
-        if self._checkpoint is None or self._hardware is UNKNOWN_MACHINE:
-            self._estimates = ()
-        else:
-            try:
-                self._estimates = estimate_all(self._checkpoint, self._hardware, self._fit)
-            except UserError as error:
-                self._estimates = ()
-                self.message.emit(error)
-        self.fit_changed.emit()
+        self._fit.estimate(self._checkpoint, None if self._hardware is UNKNOWN_MACHINE else self._hardware)
 
     def _announce_recipe(self, changed: bool) -> None:
         if changed:

@@ -8,6 +8,7 @@ from quantgui.units import NBSP, bits_per_weight, count, decibels, digits, durat
 
 __all__ = [
     "NBSP",
+    "about_tokens",
     "bandwidth",
     "bits_per_weight",
     "count",
@@ -56,3 +57,10 @@ def tokens(value: int) -> str:
     if value >= 1024 and value % 1024 == 0:
         return f"{value >> 10}k"
     return count(value)
+
+
+def about_tokens(value: int) -> str:
+    """Tokens that fit, rounded down: "23k" for 24,000, "1.2M"; numbers below 1024 as they are."""
+    if value >= 1 << 20:
+        return f"{(value * 10 >> 20) / 10:g}M"
+    return f"{value >> 10}k" if value >= 1024 else count(value)

@@ -1,21 +1,23 @@
-"""The picked precision in words: verdict, reason, and where each number comes from."""
+"""The picked precision in words: verdict and reason, every part with where it comes from, placement, speed, quality."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
 from quantgui.gui import formatting
+from quantgui.gui.fit import words
+from quantgui.gui.fit.command_box import CommandBox
+from quantgui.gui.fit.part_line import PartLine
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.facts import Fact, Facts
-from quantgui.gui.widgets.text import label, muted
+from quantgui.gui.widgets.text import label, line, muted, small
 from quantgui.gui.widgets.verdict_badge import VerdictBadge
 from quantgui.quant.registry import rows
-from quantgui.types import MemoryEstimate, MemoryKind, MemoryPart
+from quantgui.types import DeviceLoad, MemoryEstimate, MemoryKind
 
-WORDS = {
-    MemoryKind.WEIGHTS: "Weights",
-    MemoryKind.KV_CACHE: "KV cache",
-    MemoryKind.COMPUTE: "Compute",
-    MemoryKind.OVERHEAD: "Overhead",
-}
+SUMMARIES = {"GGUF": "One file for llama.cpp and the programs built on it.", "stored": "The checkpoint as it is."}
 
 
 class Details(Card):
@@ -27,39 +29,89 @@ class Details(Card):
         self.header.addWidget(self._badge)
         self._summary = muted()
         self._reason = label(wrap=True)
+        self._parts = [PartLine() for _ in MemoryKind]
         self._facts = Facts()
-        for widget in (self._summary, self._reason, self._facts):
-            self.body.addWidget(widget)
-        self.body.addStretch(1)
+        self._speed_note, self._quality_note = small(), small()
+        self._placement = label(wrap=True)
+        self._devices = Facts()
+        self._command = CommandBox()
+        inner = QWidget()
+        inner.setProperty("role", "plain")
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(8)
+        for widget in (
+            *(self._summary, self._reason, line(), *self._parts, line()),
+            *(self._facts, self._speed_note, self._quality_note, line()),
+            *(self._placement, self._devices, self._command),
+        ):
+            column.addWidget(widget)
+        column.addStretch(1)
+        self.body.addWidget(_scroller(inner))
 
-    def show_estimate(self, estimate: MemoryEstimate) -> None:
-        """Show this one."""
-        row = next((row for row in rows() if row.id == estimate.scheme_id), None)
-        self.set_title(estimate.scheme_id)
+    def show_estimate(self, estimate: MemoryEstimate, command: str) -> None:
+        """Show this row; `command` runs it."""
+        self.set_title(words.name_of(estimate.scheme_id))
         self._badge.set_verdict(estimate.verdict, estimate.reason)
-        self._summary.setText(row.summary if row else "The checkpoint as it is.")
+        self._summary.setText(summary_of(estimate))
         self._reason.setText(estimate.reason)
-        self._facts.set_facts(
-            [
-                *(Fact(WORDS[part.kind], _part(part), tip=_part_tip(part)) for part in estimate.parts),
-                Fact(
-                    "Known sum" if any(p.nbytes is None for p in estimate.parts) else "Total",
-                    formatting.memory(estimate.total_bytes),
-                    "GiB",
-                    tip=f"{estimate.total_bytes} bytes",
-                ),
-                Fact("File", formatting.file_size(estimate.file_bytes), "GB", tip=f"{estimate.file_bytes} bytes"),
-                Fact("Precision", formatting.bits_per_weight(estimate.bits_per_weight), "Bits per weight"),
-            ]
-        )
+        for widget, part in zip(self._parts, estimate.parts, strict=False):
+            widget.show_part(part)
+        for widget in self._parts[len(estimate.parts) :]:
+            widget.hide()
+        self._facts.set_facts(_facts(estimate))
+        _show_note(self._speed_note, estimate.speed.note if estimate.speed else "")
+        _show_note(self._quality_note, estimate.quality.source if estimate.quality else "")
+        placement = estimate.placement
+        _show_note(self._placement, placement.sentence if placement else "")
+        self._devices.set_facts([_device(load) for load in placement.devices] if placement else [])
+        self._command.show_command(command)
 
 
-def _part(part: MemoryPart) -> str:
-    if part.nbytes is None:
-        return "not estimated yet"
-    return f"{formatting.memory(part.nbytes)} · {part.provenance.value}"
+def summary_of(estimate: MemoryEstimate) -> str:
+    """One sentence on what the precision is."""
+    row = next((row for row in rows() if row.id == estimate.scheme_id), None)
+    what = row.summary if row else SUMMARIES.get(estimate.scheme_id, "")
+    return f"{what} For {words.RUNTIMES[estimate.runtime]}.".strip()
 
 
-def _part_tip(part: MemoryPart) -> str:
-    raw = "" if part.nbytes is None else f"{formatting.count(part.nbytes)} bytes. "
-    return f"{raw}{part.note}".strip()
+def _facts(estimate: MemoryEstimate) -> Iterator[Fact]:
+    is_known = all(part.nbytes is not None for part in estimate.parts)
+    yield Fact(
+        "Total" if is_known else "Known sum",
+        words.total_in_words(estimate),
+        "Memory estimate",
+        tip=f"{formatting.count(estimate.total_bytes)} bytes",
+    )
+    if estimate.file_bytes is not None:
+        tip = f"{formatting.count(estimate.file_bytes)} bytes"
+        yield Fact("File", formatting.file_size(estimate.file_bytes), "GB", tip=tip)
+    yield Fact("Precision", formatting.bits_per_weight(estimate.bits_per_weight), "Bits per weight")
+    if estimate.longest_context is not None:
+        tokens = formatting.count(estimate.longest_context)
+        yield Fact("Longest context", f"{tokens} tokens" if estimate.longest_context else "not even one token")
+    if estimate.speed is not None:
+        yield Fact("Speed", words.speed_with_band(estimate.speed), "Tokens per second")
+        if estimate.speed.first_token_seconds is not None:
+            yield Fact("First token", f"after {formatting.duration(estimate.speed.first_token_seconds)}")
+    if estimate.quality is not None:
+        yield Fact("Quality", estimate.quality.words, "Quality loss")
+
+
+def _device(load: DeviceLoad) -> Fact:
+    layers = "" if load.layers is None else f", {formatting.count(load.layers)} layers"
+    return Fact(load.name, f"{formatting.memory(load.nbytes)} of {formatting.memory(load.capacity_bytes)}{layers}")
+
+
+def _show_note(widget: QWidget, text: str) -> None:
+    widget.setText(text)  # type: ignore[attr-defined]
+    widget.setVisible(bool(text))
+
+
+def _scroller(inner: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setAccessibleName("Details of the picked precision")
+    area.setWidget(inner)
+    return area

@@ -1,4 +1,4 @@
-"""A slider over powers of two with an exact entry beside it: context lengths and batches."""
+"""A slider over powers of two with an exact entry beside it: context lengths."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 from quantgui.gui.widgets.text import small, term
+
+SLIDER_WIDTH, BOX_WIDTH = 150, 100
 
 
 class PowerField(QWidget):
@@ -18,26 +20,29 @@ class PowerField(QWidget):
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setRange(lowest, highest)
         self._slider.setPageStep(1)
+        self._slider.setMinimumWidth(SLIDER_WIDTH)
         self._slider.setAccessibleName(f"{title}, powers of two")
         self._box = QSpinBox()
         self._box.setRange(1, maximum)
-        self._box.setFixedWidth(112)
+        self._box.setFixedWidth(BOX_WIDTH)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._box.setAccessibleName(title)
         self._box.setKeyboardTracking(False)
-        self._note = small()
-        self._note.hide()
+        self._note = small(wrap=False)
         head = QHBoxLayout()
         self._title: QLabel = term(title, word)
         head.addWidget(self._title)
         head.addStretch(1)
-        head.addWidget(self._box)
+        head.addWidget(self._note)
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        row.addWidget(self._slider, 1)
+        row.addWidget(self._box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
+        layout.setSpacing(4)
         layout.addLayout(head)
-        layout.addWidget(self._slider)
-        layout.addWidget(self._note)
+        layout.addLayout(row)
         self._slider.valueChanged.connect(lambda exponent: self._change(1 << exponent))
         self._box.valueChanged.connect(self._change)
 
@@ -53,9 +58,8 @@ class PowerField(QWidget):
             widget.blockSignals(False)
 
     def set_note(self, text: str) -> None:
-        """A sentence below the slider; "" takes no room."""
+        """A few words beside the title."""
         self._note.setText(text)
-        self._note.setVisible(bool(text))
 
     def _change(self, value: int) -> None:
         self.set_value(value)

@@ -1,29 +1,27 @@
-"""What fits: memory per precision against the hardware's limit, following the sliders."""
+"""What fits: every precision against the hardware's limit, other hardware beside it, fine-tuning, and questions."""
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from collections.abc import Callable
 
-from quantgui.fit.budget import budget_of
-from quantgui.fit.settings import KV_TYPES, MAX_BATCH, MAX_CONTEXT
-from quantgui.gui import formatting, glossary
+from PySide6.QtWidgets import QStackedWidget, QTabBar, QVBoxLayout, QWidget
+
+from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.recommendation import Recommendation
 from quantgui.gui.app_state import AppState
 from quantgui.gui.commands import use_precision
 from quantgui.gui.fit import findings
-from quantgui.gui.fit.details import Details
-from quantgui.gui.fit.fit_chart import FitChart
-from quantgui.gui.fit.power_field import PowerField
+from quantgui.gui.fit.controls import Controls
+from quantgui.gui.fit.fits_panel import FitsPanel
+from quantgui.gui.fit.words import name_of
 from quantgui.gui.widgets.buttons import button
-from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.empty_state import EmptyState
-from quantgui.gui.widgets.foldable import Foldable
 from quantgui.gui.widgets.page_frame import PageFrame
-from quantgui.types import Checkpoint, UserError
+from quantgui.quant.registry import rows
+from quantgui.types import UserError
 
-SIDE_WIDTH = 300
-LOWEST_CONTEXT, HIGHEST_CONTEXT = 9, 20  # exponents of two: 512 tokens to a million
-HIGHEST_BATCH = 8
-_FOLD = "fit.advanced"
+_SEGMENT = "fit.segment"
+NOT_MADE_HERE = "This precision is made by other programs; the command beside the table runs it."
 
 
 class FitPage(PageFrame):
@@ -33,17 +31,14 @@ class FitPage(PageFrame):
         super().__init__("What fits?")
         self._state = state
         self._picked = ""
+        self._best: Recommendation | None = None
         self._use_button = button("Use this precision", self._use, primary=True)
         self.buttons.addWidget(self._use_button)
-        self._context = PowerField("Context", "Context", LOWEST_CONTEXT, HIGHEST_CONTEXT, MAX_CONTEXT)
-        self._context.changed.connect(lambda value: state.change_fit(context=value))
-        self._batch = PowerField("Batch", "Batch", 0, HIGHEST_BATCH, MAX_BATCH)
-        self._batch.changed.connect(lambda value: state.change_fit(batch=value))
-        self._chart = FitChart(state)
-        self._chart.picked.connect(self._pick)
-        self._chart.chosen.connect(self._pick_and_use)
-        self._chart.failed.connect(state.message)
-        self._details = Details()
+        self.fits = FitsPanel(state)
+        self.fits.picked.connect(self._pick)
+        self.fits.chosen.connect(self._pick_and_use)
+        self._segments: list[tuple[str, Callable[[], QWidget]]] = [("What fits", lambda: self.fits)]
+        self._made: dict[int, QWidget] = {}
         self._stack = QStackedWidget()
         self._stack.addWidget(self._content())
         self._stack.addWidget(
@@ -62,41 +57,34 @@ class FitPage(PageFrame):
         self._show()
 
     def _content(self) -> QWidget:
-        chart = Card()
-        chart.body.addWidget(self._chart)
-        controls = Card("Usage")
-        controls.body.addWidget(self._context)
-        controls.body.addWidget(self._batch)
-        controls.body.addWidget(self._advanced())
-        holder = QWidget()
-        holder.setFixedWidth(SIDE_WIDTH)
-        side = QVBoxLayout(holder)
-        side.setContentsMargins(0, 0, 0, 0)
-        side.setSpacing(14)
-        side.addWidget(controls)
-        side.addWidget(self._details, 1)
+        self._tabs = QTabBar()
+        self._tabs.setAccessibleName("Parts of the page")
+        self._tabs.setDrawBase(False)
+        self._tabs.setExpanding(False)
+        for title, _ in self._segments:
+            self._tabs.addTab(title)
+        self._panels = QStackedWidget()
+        self._controls = Controls(self._state)
         content = QWidget()
-        row = QHBoxLayout(content)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(14)
-        row.addWidget(chart, 1)
-        row.addWidget(holder)
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        column.addWidget(self._tabs)
+        column.addWidget(self._controls)
+        column.addWidget(self._panels, 1)
+        self._tabs.currentChanged.connect(self._show_segment)
+        remembered = self._state.remembered(_SEGMENT)
+        self._tabs.setCurrentIndex(int(remembered) if remembered.isdigit() else 0)
+        self._show_segment(self._tabs.currentIndex())
         return content
 
-    def _advanced(self) -> Foldable:
-        state = self._state
-        self._kv = QComboBox()
-        self._kv.addItems(list(KV_TYPES))
-        self._kv.setAccessibleName("Type of the KV cache")
-        self._kv.setToolTip(glossary.explain("KV cache"))
-        self._kv.currentTextChanged.connect(lambda text: state.change_fit(kv_dtype=text))
-        fold = Foldable(
-            "Advanced", is_open=state.remembered(_FOLD) == "open", remember=lambda text: state.remember(_FOLD, text)
-        )
-        form = QFormLayout()
-        form.addRow("KV cache type", self._kv)
-        fold.body.addLayout(form)
-        return fold
+    def _show_segment(self, number: int) -> None:
+        """Bring a part to the front; it is made when it is first asked for."""
+        if number not in self._made:
+            self._made[number] = self._segments[number][1]()
+            self._panels.addWidget(self._made[number])
+        self._panels.setCurrentWidget(self._made[number])
+        self._state.remember(_SEGMENT, str(number))
 
     def _forget_pick(self) -> None:
         self._picked = ""
@@ -106,42 +94,42 @@ class FitPage(PageFrame):
         state = self._state
         checkpoint, estimates = state.checkpoint, state.estimates
         self._stack.setCurrentIndex(1 if checkpoint is None else 0)
-        self._show_settings(checkpoint)
         self._use_button.setVisible(bool(estimates))
-        if checkpoint is None or not estimates:
+        budget = self._budget()
+        if checkpoint is None or not estimates or budget is None:
             self.set_title("What fits?")
-            self._chart.refresh()
             return
+        self._best = findings.recommended(estimates, state.hardware)
+        self.set_title(
+            findings.headline(self._best, estimates, budget),
+            findings.subtitle(checkpoint, state.hardware, state.fit_settings),
+        )
+        self.fits.show_pick(self._shown_id(), self._best.scheme_id if self._best else "")
+        self._show_button()
+
+    def _budget(self) -> Budget | None:
+        if not self._state.estimates:
+            return None
         try:
-            budget = budget_of(state.hardware)
+            return budget_of(self._state.hardware)
         except UserError as error:
             self.show_error(error)
-            return
-        self.set_title(
-            findings.headline(checkpoint, estimates, budget, state.fit_settings.context),
-            f"{checkpoint.name} on {state.hardware.name}. Derived from the model's shapes.",
-        )
-        best = findings.recommended(checkpoint, estimates)
-        shown = next((e for e in estimates if e.scheme_id == self._picked), best or estimates[-1])
-        self._details.show_estimate(shown)
-        self._chart.pick(shown.scheme_id)
-        used = state.recipe.base.id == shown.scheme_id
-        self._use_button.setText("Go to the recipe" if used else f"Use {shown.scheme_id}")
+            return None
 
-    def _show_settings(self, checkpoint: Checkpoint | None) -> None:
-        settings = self._state.fit_settings
-        self._context.set_value(settings.context)
-        self._batch.set_value(settings.batch)
-        self._kv.blockSignals(True)
-        self._kv.setCurrentText(settings.kv_dtype)
-        self._kv.blockSignals(False)
-        made_for = checkpoint.config.context_length if checkpoint and checkpoint.config else None
-        beyond = made_for is not None and settings.context > made_for
-        self._context.set_note(f"The model was made for {formatting.count(made_for)} tokens." if beyond else "")
+    def _show_button(self) -> None:
+        shown = self._shown_id()
+        is_ours = any(row.id == shown for row in rows())
+        is_used = self._state.recipe.base.id == shown
+        self._use_button.setText("Go to the recipe" if is_used else f"Use {name_of(shown)}")
+        self._use_button.setEnabled(is_ours)
+        self._use_button.setToolTip("" if is_ours else NOT_MADE_HERE)
 
     def _shown_id(self) -> str:
-        best = findings.recommended(self._state.checkpoint, self._state.estimates) if self._state.checkpoint else None
-        return self._picked or (best.scheme_id if best else "")
+        """The picked row, else the recommended one, else the last."""
+        ids = [estimate.scheme_id for estimate in self._state.estimates]
+        if self._picked in ids:
+            return self._picked
+        return self._best.scheme_id if self._best else ids[-1]
 
     def _pick(self, scheme_id: str) -> None:
         self._picked = scheme_id
@@ -155,5 +143,5 @@ class FitPage(PageFrame):
         scheme_id = self._shown_id()
         if self._state.recipe.base.id == scheme_id:
             self._state.request_page("recipe")
-        else:
+        elif any(row.id == scheme_id for row in rows()):
             use_precision(self._state, scheme_id)

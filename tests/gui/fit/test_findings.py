@@ -1,4 +1,4 @@
-"""The sentence over the chart, for every way a model can fit or not."""
+"""The sentence over the table, for every way a model can fit or not."""
 
 from __future__ import annotations
 
@@ -6,45 +6,38 @@ import pytest
 
 from quantgui.checkpoint.resolve import resolve
 from quantgui.fit.budget import budget_of
-from quantgui.fit.estimate import FitSettings, estimate_all
-from quantgui.gui.fit.findings import headline, recommended
-from quantgui.hardware.catalogue import target
+from quantgui.fit.estimate import estimate_table
+from quantgui.fit.settings import FitSettings
+from quantgui.gui.fit.findings import headline, recommended, subtitle
 from quantgui.hardware.custom import custom_target
-from quantgui.types import Verdict
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 
 
-def said(vram_gib: float, ram_gib: float = 64, context: int = 8192) -> tuple[str, str | None]:
-    checkpoint, hardware = resolve(LLAMA), custom_target("x", vram_gib, ram_gib)
-    estimates = estimate_all(checkpoint, hardware, FitSettings(context=context))
-    best = recommended(checkpoint, estimates)
-    return headline(checkpoint, estimates, budget_of(hardware), context), best.scheme_id if best else None
+@pytest.mark.parametrize(("vram", "ram"), [(80, 64), (12, 64), (6, 0)])
+def test_the_title_names_the_recommended_precision_and_why(vram: float, ram: float) -> None:
+    checkpoint, hardware = resolve(LLAMA), custom_target("x", vram, ram)
+    estimates = estimate_table(checkpoint, hardware, FitSettings())
+    best = recommended(estimates, hardware)
+    assert best is not None
+    said = headline(best, estimates, budget_of(hardware))
+    assert said.startswith(f"{best.scheme_id}: ")
+    assert not said.endswith(".")
 
 
-@pytest.mark.parametrize(
-    ("vram", "ram", "best", "words"),
-    [
-        (80, 64, "BF16", "as it is, fits 80.0"),
-        (12, 64, "INT8", "INT8 is the most precise that fits 12.0"),
-        (10, 64, "INT4", "INT4 is the most precise that fits 10.0"),
-        (5, 0, "INT2", "INT2 just fits 5.00"),
-        (2, 64, "BF16", "Nothing fits 2.00"),
-        (2, 0, None, "Nothing here fits 2.00"),
-    ],
-)
-def test_the_title_names_what_to_use(vram: float, ram: float, best: str | None, words: str) -> None:
-    sentence, found = said(vram, ram)
-    assert found == best
-    assert words in sentence.replace("\u00a0", " ")
-    assert "8k context" in sentence
+def test_where_nothing_runs_the_title_says_how_much_is_missing() -> None:
+    checkpoint, hardware = resolve(LLAMA), custom_target("x", 1, 0)
+    estimates = estimate_table(checkpoint, hardware, FitSettings())
+    assert recommended(estimates, hardware) is None
+    least = min(estimates, key=lambda e: e.total_bytes)
+    said = headline(None, estimates, budget_of(hardware))
+    assert "Nothing here fits 1.00\u00a0GiB" in said
+    assert least.scheme_id in said
 
 
-def test_the_recommendation_never_has_a_worse_verdict_than_another_row() -> None:
-    order = list(Verdict)
-    checkpoint = resolve(LLAMA)
-    for name in ("RTX 3060", "RTX 4090", "Apple M4 Max"):
-        estimates = estimate_all(checkpoint, target(name), FitSettings())
-        best = recommended(checkpoint, estimates)
-        assert best is not None
-        assert all(order.index(best.verdict) <= order.index(e.verdict) for e in estimates)
+def test_the_line_below_says_what_was_estimated() -> None:
+    checkpoint, hardware = resolve(LLAMA), custom_target("My box", 12, 64)
+    said = subtitle(checkpoint, hardware, FitSettings(context=16384, slots=4, kv_dtype="q8_0"))
+    for words in (checkpoint.name, "My box", "16k context", "4 slots", "q8_0"):
+        assert words in said
+    assert "batch" not in said

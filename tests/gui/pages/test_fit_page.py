@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QPushButton, QSlider, QSpinBox, QWidget
 
+from quantgui.gui import formatting
 from quantgui.gui.app_state import AppState
+from quantgui.gui.fit.columns import MEMORY
+from quantgui.gui.fit.findings import recommended
+from quantgui.gui.fit.groups import GGUF
 from quantgui.gui.fit.power_field import PowerField
 from quantgui.gui.fit.view import FitPage
 from quantgui.hardware.catalogue import target
+from quantgui.types import Runtime
 
 
 @pytest.fixture
@@ -28,33 +34,36 @@ def primary(page: FitPage) -> QPushButton:
     return next(b for b in page.findChildren(QPushButton) if b.property("primary") and b.isVisible())
 
 
-def test_the_title_follows_the_hardware(page, state) -> None:
+def test_the_title_names_the_recommended_row_and_follows_the_hardware(page, state) -> None:
+    best = recommended(state.estimates, state.hardware)
+    assert best is not None
+    assert title(page).startswith(f"{best.scheme_id}: ")
     before = title(page)
-    assert before.startswith("INT8 is the most precise")
-    state.choose_hardware(target("RTX 4090"))
+    state.choose_hardware(target("Raspberry Pi 5"))
     assert title(page) != before
 
 
-def test_the_slider_moves_estimates_and_title_and_makes_no_widgets(qtbot, page, state) -> None:
+def test_the_slider_moves_estimates_and_makes_no_widgets(qtbot, page, state) -> None:
     before = state.estimates
     widgets = len(page.findChildren(QLabel))
-    page._context._slider.setValue(15)
+    slider = page.findChild(QSlider)
+    slider.setValue(15)
     assert state.fit_settings.context == 1 << 15
     assert state.estimates != before
-    assert "32k context" in title(page)
     for exponent in (10, 12, 14):
-        page._context._slider.setValue(exponent)
+        slider.setValue(exponent)
     assert len(page.findChildren(QLabel)) == widgets
 
 
 def test_an_exact_context_can_be_typed(page, state) -> None:
-    page._context._box.setValue(10_000)
+    field = page.findChild(PowerField)
+    field._box.setValue(10_000)
     assert state.fit_settings.context == 10_000
-    assert page._context._slider.value() == 13
+    assert field._slider.value() == 13
 
 
 def test_using_a_picked_row_makes_it_the_recipe_and_then_leads_there(qtbot, page, state) -> None:
-    page._chart.canvas.picked.emit("INT3")
+    page.fits.picked.emit("INT3")
     assert state.recipe.base.id == "INT4"
     assert primary(page).text() == "Use INT3"
     primary(page).click()
@@ -64,10 +73,52 @@ def test_using_a_picked_row_makes_it_the_recipe_and_then_leads_there(qtbot, page
     assert asked.args == ["recipe"]
 
 
-def test_the_table_twin_has_every_row_and_empty_cells_for_what_is_not_estimated(page, state) -> None:
-    table = page._chart.table()
-    assert [row[0] for row in table.rows] == [e.scheme_id for e in state.estimates]
-    assert all(0 not in row for row in table.rows)
+@pytest.mark.parametrize(
+    ("name", "choose", "expected"),
+    [
+        ("Slots", lambda box: box.setValue(4), {"slots": 4}),
+        ("Batch", lambda box: box.setValue(3), {"batch": 3}),
+        ("Type of the KV cache", lambda box: box.setCurrentText("q8_0"), {"kv_dtype": "q8_0"}),
+        ("Program that runs the model", lambda box: box.setCurrentText("vLLM"), {"runtime": Runtime.VLLM}),
+        ("Flash attention", lambda box: box.setChecked(False), {"flash_attention": False}),
+        ("Importance matrix", lambda box: box.setChecked(True), {"imatrix": True}),
+    ],
+)
+def test_every_control_changes_what_is_estimated(qtbot, page, state, name, choose, expected) -> None:
+    fields = [w for w in page.findChildren(QWidget) if not isinstance(w, QLabel)]
+    control = next(w for w in fields if name in (w.accessibleName(), w.property("text")))
+    with qtbot.waitSignal(state.fit_changed):
+        choose(control)
+    assert {field: getattr(state.fit_settings, field) for field in expected} == expected
+
+
+def test_the_number_of_devices_changes_the_hardware(page, state) -> None:
+    box = next(w for w in page.findChildren(QSpinBox) if w.accessibleName() == "Number of devices")
+    box.setValue(2)
+    assert len(state.hardware.accelerators) == 2
+    state.choose_hardware(target("Apple M4"))
+    assert not box.isEnabled()
+
+
+def test_folds_and_order_are_there_again_at_the_next_start(qtbot, page, state) -> None:
+    page.fits.table.view.unfold_asked.emit(GGUF)
+    page.fits.table.view.header().setSortIndicator(MEMORY, Qt.SortOrder.AscendingOrder)
+    second = FitPage(state)
+    qtbot.addWidget(second)
+    groups = second.fits.table.view.lines.groups
+    assert next(group for group in groups if group.id == GGUF).is_unfolded
+    totals = [row.total_bytes for row in groups[0].rows]
+    assert totals == sorted(totals)
+
+
+def test_the_details_say_every_part_and_where_it_comes_from(page, state) -> None:
+    shown = [label.text() for label in page.fits.details.findChildren(QLabel)]
+    estimate = next(e for e in state.estimates if e.scheme_id == title(page).partition(":")[0])
+    assert estimate.reason in shown
+    for part in estimate.parts:
+        if part.nbytes is not None:
+            assert formatting.memory(part.nbytes) in shown
+            assert any(text.startswith(part.provenance.value) for text in shown)
 
 
 def test_showing_a_value_does_not_announce_it(qtbot) -> None:

@@ -1,0 +1,80 @@
+"""The rows of the fit table as they are shown: by the files they come in, most bits first, rare ones folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantgui.types import MemoryEstimate, Runtime
+
+HUGGING_FACE, GGUF, MLX = "Hugging Face", "GGUF", "MLX"
+TITLES = {
+    HUGGING_FACE: "Hugging Face · transformers and vLLM",
+    GGUF: "GGUF · llama.cpp and Ollama",
+    MLX: "MLX · Macs",
+}
+_OF_RUNTIME = {Runtime.LLAMA_CPP: GGUF, Runtime.MLX: MLX}
+USUAL_GGUF = frozenset({"GGUF-BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"})
+"""What people who publish GGUF files usually offer."""
+RARE = frozenset({"FP32", "NF4", "FP4", "FP4-DQ", "INT3"})
+"""Rows of Hugging Face that another row beats in size at equal quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that come in one kind of file. `folded` counts those that are not in `rows`."""
+
+    id: str
+    rows: tuple[MemoryEstimate, ...]
+    folded: int
+    is_unfolded: bool  # all rows are shown, some of which could be folded
+
+    @property
+    def total(self) -> int:
+        """Rows of the group, folded ones included."""
+        return len(self.rows) + self.folded
+
+
+def group_of(estimate: MemoryEstimate) -> str:
+    """Id of the group an estimate belongs to."""
+    return _OF_RUNTIME.get(estimate.runtime, HUGGING_FACE)
+
+
+def is_usual(estimate: MemoryEstimate) -> bool:
+    """Whether the row is worth showing to everybody."""
+    if group_of(estimate) == GGUF:
+        return estimate.scheme_id in USUAL_GGUF
+    return estimate.scheme_id not in RARE
+
+
+def grouped(
+    estimates: Sequence[MemoryEstimate],
+    unfolded: Collection[str] = (),
+    keep: Collection[str] = (),
+    sort: Callable[[MemoryEstimate], Any] | None = None,
+    descending: bool = True,
+) -> tuple[Group, ...]:
+    """Groups that have rows. Those in `unfolded` show every row; `keep` names rows that are never folded.
+
+    `sort` gives the key of a row, None for one that stands last; without it rows stand by bits per weight.
+    """
+    found: list[Group] = []
+    for group in (HUGGING_FACE, GGUF, MLX):
+        rows = [estimate for estimate in estimates if group_of(estimate) == group]
+        usual = [row for row in rows if is_usual(row) or row.scheme_id in keep]
+        if not rows:
+            continue
+        is_unfolded = group in unfolded and len(usual) < len(rows)
+        shown = rows if is_unfolded or not usual else usual
+        ordered = _sorted(shown, sort or (lambda row: row.bits_per_weight), descending)
+        found.append(Group(group, ordered, len(rows) - len(shown), is_unfolded))
+    return tuple(found)
+
+
+def _sorted(
+    rows: Sequence[MemoryEstimate], key: Callable[[MemoryEstimate], Any], descending: bool
+) -> tuple[MemoryEstimate, ...]:
+    known = [row for row in rows if key(row) is not None]
+    unknown = [row for row in rows if key(row) is None]
+    return (*sorted(known, key=key, reverse=descending), *unknown)
