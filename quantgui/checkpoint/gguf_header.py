@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,8 @@ MAX_KEPT_ARRAY = 1024
 MAX_STRINGS = 5_000_000
 """Strings in arrays, all together. The largest tokenizers have 262,144 tokens and about 500,000 merges."""
 MAX_ALIGNMENT = 1 << 20
+MAX_HEADER_BYTES = 256 * 2**20
+"""The keys of real files take up to 20 MB, nearly all of it the vocabulary."""
 DEFAULT_ALIGNMENT = 32
 MAX_GGUF_DIMENSIONS = 4
 
@@ -75,11 +77,15 @@ class SkippedValue:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """The keys and tensors of one file. Tensor shapes are in torch's order: [output, input]."""
+    """The keys and tensors of one file. Tensor shapes are in torch's order: [output, input].
+
+    `spans` are the bytes of each key's entry in the file, from the length of its name to the end of its value.
+    """
 
     version: int
     keys: Mapping[str, Any]
     tensors: tuple[TensorInfo, ...]
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class _Entry(NamedTuple):
@@ -104,6 +110,22 @@ def read_gguf(path: Path) -> GgufHeader:
             raise path_error(error, path) from None
 
 
+def read_raw_keys(path: Path) -> tuple[tuple[str, bytes], ...]:
+    """Each key with the bytes of its whole entry, in order: what a copy of the header is made of.
+
+    Raises UserError as `read_gguf` does, and for headers larger than any model has.
+    """
+    spans = read_gguf(path).spans
+    if sum(end - start for start, end in spans.values()) > MAX_HEADER_BYTES:
+        raise UserError(f"“{path.name}” has a header larger than any model's.", hint=_DOWNLOAD_AGAIN)
+    with open_regular(path) as stream:
+        entries = []
+        for key, (start, end) in spans.items():
+            stream.seek(start)
+            entries.append((key, stream.read(end - start)))
+    return tuple(entries)
+
+
 def _read(cursor: Cursor, size: int, file: str) -> GgufHeader:
     if size == 0:
         raise UserError(f"“{file}” is empty.", hint="The download did not finish; download the file again.")
@@ -113,11 +135,11 @@ def _read(cursor: Cursor, size: int, file: str) -> GgufHeader:
         raise GgufFormatError(f"claims {key_count:,} keys, which cannot be")
     if tensor_count > MAX_GGUF_TENSORS:
         raise GgufFormatError(f"claims {tensor_count:,} tensors, which cannot be")
-    keys = _read_keys(cursor, key_count)
+    keys, spans = _read_keys(cursor, key_count)
     entries = [_read_entry(cursor, file) for _ in range(tensor_count)]
     alignment = _alignment(keys)
     data_start = -(-cursor.position // alignment) * alignment
-    return GgufHeader(version, keys, _place(entries, data_start, alignment, size, file))
+    return GgufHeader(version, keys, _place(entries, data_start, alignment, size, file), spans)
 
 
 def _check_version(magic: bytes, version: int, file: str) -> None:
@@ -136,10 +158,12 @@ def _check_version(magic: bytes, version: int, file: str) -> None:
     )
 
 
-def _read_keys(cursor: Cursor, count: int) -> dict[str, Any]:
+def _read_keys(cursor: Cursor, count: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
     keys: dict[str, Any] = {}
+    spans: dict[str, tuple[int, int]] = {}
     strings_left = MAX_STRINGS
     for _ in range(count):
+        start = cursor.position
         key = cursor.text(MAX_KEY_BYTES, "a key")
         if key in keys:
             raise GgufFormatError(f"states the key “{key[:80]}” twice")
@@ -150,7 +174,8 @@ def _read_keys(cursor: Cursor, count: int) -> dict[str, Any]:
             strings_left -= strings
         else:
             keys[key] = _read_scalar(cursor, kind, what)
-    return keys
+        spans[key] = start, cursor.position
+    return keys, spans
 
 
 def _read_scalar(cursor: Cursor, kind: int, what: str) -> Any:

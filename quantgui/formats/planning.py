@@ -28,16 +28,20 @@ class PlannedTensor:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """One safetensors file: its header as it will be written, and its tensors in order."""
+    """One weight file: its header as it will be written, and its tensors in order.
+
+    Each tensor is padded to a multiple of `alignment` bytes: 1 in safetensors, 32 in GGUF.
+    """
 
     name: str
     header: bytes
     tensors: tuple[PlannedTensor, ...]
+    alignment: int = 1
 
     @property
     def nbytes(self) -> int:
-        """Size of the file, header included."""
-        return len(self.header) + sum(t.nbytes for t in self.tensors)
+        """Size of the file, header and padding included."""
+        return len(self.header) + sum(-(-t.nbytes // self.alignment) * self.alignment for t in self.tensors)
 
 
 def plan_files(assignments: Iterable[Assignment]) -> tuple[PlannedFile, ...]:

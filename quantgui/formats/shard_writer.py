@@ -1,4 +1,4 @@
-"""Writes one planned safetensors file, in any order of its tensors and rows, from several threads."""
+"""Writes one planned file, in any order of its tensors and rows, from several threads."""
 
 from __future__ import annotations
 

@@ -76,6 +76,26 @@ def plan_types(
     return tuple(_Planner(tensors, facts, file_type, chosen).types(tensors))
 
 
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """`count` tensors whose rows do not fill the blocks of the type they should have."""
+
+    wanted: str
+    given: str
+    row: int
+    count: int
+
+
+def fallbacks(
+    tensors: Sequence[GgufTensor], facts: ModelFacts, file_type: FileType, options: PlanOptions
+) -> tuple[Fallback, ...]:
+    """Where the plan had to take another type, in the order in which it happens first."""
+    planner = _Planner(tensors, facts, file_type, options)
+    for _ in planner.types(tensors):
+        pass
+    return tuple(Fallback(*key, count) for key, count in planner.fallbacks.items())
+
+
 def needs_imatrix(tensors: Iterable[GgufTensor], types: Iterable[str], file_type: FileType) -> bool:
     """Whether `llama-quantize` refuses this plan without an importance matrix."""
     refused = _IMATRIX_TYPES | {"Q2_K"} if file_type.name == "Q2_K_S" else _IMATRIX_TYPES
@@ -122,6 +142,7 @@ class _Planner:
         self._values = sum(kind is Kind.ATTENTION_V for kind in kinds)
         self._patterns = [(re.compile(pattern), name) for pattern, name in options.patterns]
         self._seen: Counter[Kind] = Counter()
+        self.fallbacks: Counter[tuple[str, str, int]] = Counter()  # (wanted, given, row)
 
     def types(self, tensors: Iterable[GgufTensor]) -> Iterable[str]:
         for tensor in tensors:
@@ -144,14 +165,14 @@ class _Planner:
 
     def _type(self, tensor: GgufTensor, kind: Kind) -> str:
         override = {Kind.EMBEDDING: self._options.embedding_type, Kind.OUTPUT: self._options.output_type}.get(kind)
-        if override:
-            return override
-        base = self._file_type.base
-        if not self._file_type.is_quantized:
-            return base
-        manual = next((name for pattern, name in self._patterns if pattern.search(tensor.name)), None)
-        chosen = manual or (base if self._options.pure else self._mixed(tensor, kind, base))
-        return fallback(chosen, tensor.shape[-1])
+        manual = override or next((name for pattern, name in self._patterns if pattern.search(tensor.name)), None)
+        base, row = self._file_type.base, tensor.shape[-1]
+        mixes = self._file_type.is_quantized and not self._options.pure
+        wanted = manual or (self._mixed(tensor, kind, base) if mixes else base)
+        given = fallback(wanted, row)
+        if given != wanted:
+            self.fallbacks[wanted, given, row] += 1
+        return given
 
     def _mixed(self, tensor: GgufTensor, kind: Kind, base: str) -> str:
         name, facts = self._file_type.name, self._facts

@@ -1,0 +1,57 @@
+"""Keys that most architectures share, from the names that all families of config.json use."""
+
+from __future__ import annotations
+
+import math
+
+from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.key_values import KeyValue, f32, u32
+from quantgui.types import UserError
+
+_RMS_EPSILON = ("rms_norm_eps", "norm_eps")
+_LAYER_EPSILON = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
+
+
+def size_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Layers, widths, heads and the context."""
+    return [
+        u32(f"{prefix}.block_count", keys.layers),
+        u32(f"{prefix}.context_length", keys.size("max_position_embeddings", "n_positions", "n_ctx")),
+        u32(f"{prefix}.embedding_length", keys.hidden),
+        u32(f"{prefix}.feed_forward_length", keys.size("intermediate_size", "n_inner", default=4 * keys.hidden)),
+        u32(f"{prefix}.attention.head_count", keys.heads),
+        u32(f"{prefix}.attention.head_count_kv", keys.kv_heads),
+    ]
+
+
+def head_keys(keys: Keys, prefix: str, default: int | None = None) -> list[KeyValue]:
+    """The width of a head, which need not be hidden size / heads."""
+    width = keys.head_dim(default)
+    return [u32(f"{prefix}.attention.key_length", width), u32(f"{prefix}.attention.value_length", width)]
+
+
+def rms_epsilon(keys: Keys, prefix: str, default: float | None = None) -> KeyValue:
+    """What is added to the mean square in a norm without a mean."""
+    return f32(f"{prefix}.attention.layer_norm_rms_epsilon", _epsilon(keys, _RMS_EPSILON, default))
+
+
+def layer_epsilon(keys: Keys, prefix: str) -> KeyValue:
+    """What is added to the variance in a norm with a mean."""
+    return f32(f"{prefix}.attention.layer_norm_epsilon", _epsilon(keys, _LAYER_EPSILON, None))
+
+
+def number(keys: Keys, name: str) -> float | None:
+    """A finite number of the config, None where it is not stated. Raises UserError for anything else."""
+    value = keys.value(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"The config's {name} is {value!r}, but must be a number.")
+    return float(value)
+
+
+def _epsilon(keys: Keys, names: tuple[str, ...], default: float | None) -> float:
+    found = next((value for value in (number(keys, name) for name in names) if value is not None), default)
+    if found is None or found < 0:
+        raise UserError(f"The config does not state {names[0]}.", hint="Use the model's complete config.json.")
+    return found

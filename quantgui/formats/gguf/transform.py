@@ -1,0 +1,143 @@
+"""From the tensors of a Hugging Face checkpoint to the rows of a GGUF tensor: reordered, stacked, shifted, in blocks.
+
+Nothing is copied but the block that is asked for: a transformation is a strided view on the mapped file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.metadata.rope import llama3_factors, rope_of
+from quantgui.formats.gguf.names import GgufTensor
+from quantgui.types import ModelConfig, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+View = Callable[["torch.Tensor", Keys], "torch.Tensor"]
+
+_NUMBER = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The values of one GGUF tensor: the views' elements one after the other, in rows of `columns`, plus `shift`."""
+
+    views: tuple[torch.Tensor, ...]
+    columns: int
+    shift: float = 0.0
+
+    def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """(first row, rows [n, columns] in the stored dtype) in order, each of about `elements` elements."""
+        first = 0
+        for view in self.views:
+            for block in _blocks(view, elements, self.columns):
+                yield first, block
+                first += len(block)
+
+
+def rows_of(
+    made: GgufTensor, sources: Sequence[torch.Tensor], architecture: str, config: ModelConfig | None, is_gguf: bool
+) -> Rows:
+    """The rows of `made` from its sources, in the order of `ordered_sources`.
+
+    A tensor of another GGUF file is taken as it is. Raises UserError where the sources do not fill the tensor's shape.
+    """
+    import torch
+
+    columns = made.shape[-1] if made.shape else 1
+    if is_gguf:
+        return Rows(tuple(sources), columns)
+    assert config is not None
+    if not made.sources:
+        return Rows((torch.tensor(_generated(made.name, config), dtype=torch.float32),), columns)
+    inside = re.sub(r"^blk\.\d+\.", "", made.name)
+    view = _VIEWS.get(architecture, {}).get(inside.rpartition(".")[0])
+    keys = Keys(config)
+    views = tuple(view(source, keys) if view else source for source in sources)
+    if architecture in _TRANSPOSED and len(made.shape) == 2 and inside.rpartition(".")[0] in _TRANSPOSED[architecture]:
+        views = tuple(source.t() for source in views)
+    if sum(v.numel() for v in views) != math.prod(made.shape):
+        shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
+        raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
+    shift = 1.0 if architecture in _SHIFTED_NORMS and made.name.endswith("norm.weight") else 0.0
+    return Rows(views, columns, shift)
+
+
+def ordered_sources(made: GgufTensor) -> tuple[str, ...]:
+    """Names of the checkpoint's tensors, experts and heads by their number: files list them as texts (1, 10, 2)."""
+    if len(made.sources) < 2:
+        return made.sources
+    return tuple(sorted(made.sources, key=lambda name: [int(p) if p.isdigit() else p for p in _NUMBER.split(name)]))
+
+
+def _rotary_pairs(heads: int, tensor: torch.Tensor) -> torch.Tensor:
+    """Rows of each head in pairs: transformers rotates dimension i with i + half, llama.cpp's llama 2i with 2i + 1.
+
+    [heads × 2 × half, …] -> [heads, half, 2, …].
+    """
+    if tensor.shape[0] % (2 * heads):
+        raise UserError(f"{tensor.shape[0]} rows do not fit {heads} heads.")
+    return tensor.view(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:]).transpose(1, 2)
+
+
+def _query_pairs(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _rotary_pairs(keys.heads, tensor)
+
+
+def _key_pairs(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _rotary_pairs(keys.kv_heads, tensor)
+
+
+def _queries_then_keys_then_values(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """GPT-NeoX keeps query, key and value of a head together: [heads, 3, width, …] -> [3, heads, width, …]."""
+    if tensor.shape[0] % (3 * keys.heads):
+        raise UserError(f"{tensor.shape[0]} rows do not fit three times {keys.heads} heads.")
+    return tensor.view(keys.heads, 3, tensor.shape[0] // keys.heads // 3, *tensor.shape[1:]).transpose(0, 1)
+
+
+_VIEWS: Mapping[str, Mapping[str, View]] = {
+    "llama": {"attn_q": _query_pairs, "attn_k": _key_pairs},
+    "gptneox": {"attn_qkv": _queries_then_keys_then_values},
+}
+"""Architecture -> name inside the layer -> how its rows are reordered."""
+_TRANSPOSED: Mapping[str, frozenset[str]] = {"gpt2": frozenset({"attn_qkv", "attn_output", "ffn_up", "ffn_down"})}
+"""Matrices that the checkpoint stores [inputs, outputs]."""
+_SHIFTED_NORMS = frozenset({"gemma", "gemma2", "gemma3"})
+"""Architectures that store the weight of a norm less one."""
+
+
+def _generated(name: str, config: ModelConfig) -> Sequence[float]:
+    """Values of a tensor that the config alone determines. Raises UserError for settings that are no numbers."""
+    keys = Keys(config)
+    rope = rope_of(keys)
+    if name == "rope_freqs.weight":
+        return llama3_factors(keys, rope)
+    factors = rope.settings.get(name.removeprefix("rope_factors_").removesuffix(".weight") + "_factor")
+    if not isinstance(factors, list) or not all(isinstance(factor, int | float) for factor in factors):
+        raise UserError(f"The config does not state the factors of {name}.")
+    return factors
+
+
+def _blocks(view: torch.Tensor, elements: int, columns: int) -> Iterator[torch.Tensor]:
+    """Parts of a view of any number of dimensions as [n, columns], in order, none much larger than `elements`."""
+    if view.numel() <= max(elements, columns):
+        yield view.reshape(-1, columns)
+        return
+    inner = view.numel() // view.shape[0]
+    if inner < columns:  # a vector, or rows that span several of the view's: cut at whole rows
+        step = columns // inner
+    else:
+        step = 1
+        if inner > elements and view.ndim > 2:
+            for part in view:
+                yield from _blocks(part, elements, columns)
+            return
+    step = max(step, elements // inner // step * step)
+    for first in range(0, view.shape[0], step):
+        yield view[first : first + step].reshape(-1, columns)
