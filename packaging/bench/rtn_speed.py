@@ -26,6 +26,7 @@ HELP = "million weights per second, int4 in groups of 128 with packing and int8:
 
 SHAPE = (4096, 4096)
 GROUP = 128
+BLOCK: Any = (1, GROUP)  # torchao annotates it as a tuple of one number
 ROUNDS = 7
 INT4, INT8 = SchemeSpec("INT4", {"group_size": GROUP}), SchemeSpec("INT8", {"granularity": "channel"})
 
@@ -111,9 +112,8 @@ def _torchao_int4(weight: torch.Tensor) -> object:
     import torch
     from torchao.quantization.quant_primitives import MappingType, choose_qparams_affine, quantize_affine
 
-    block: Any = (1, GROUP)  # annotated there as a tuple of one
-    scale, zero_point = choose_qparams_affine(weight, MappingType.ASYMMETRIC, block, torch.int32, 0, 15)
-    codes = quantize_affine(weight, block, scale, zero_point, torch.int32, 0, 15)
+    scale, zero_point = choose_qparams_affine(weight, MappingType.ASYMMETRIC, BLOCK, torch.int32, 0, 15)
+    codes = quantize_affine(weight, BLOCK, scale, zero_point, torch.int32, 0, 15)
     return (codes[:, ::2] << 4 | codes[:, 1::2]).to(torch.uint8), scale, zero_point
 
 
@@ -123,7 +123,8 @@ def _torchao_intx(weight: torch.Tensor) -> object:
     from torchao.quantization import IntxUnpackedToInt8Tensor
     from torchao.quantization.quant_primitives import MappingType
 
-    return IntxUnpackedToInt8Tensor.from_hp(weight, (1, GROUP), torch.int4, mapping_type=MappingType.SYMMETRIC)
+    four_bits = getattr(torch, "int4")  # noqa: B009 - torch has it without saying so
+    return IntxUnpackedToInt8Tensor.from_hp(weight, BLOCK, four_bits, mapping_type=MappingType.SYMMETRIC)
 
 
 def _quanto_int8(weight: torch.Tensor) -> object:
