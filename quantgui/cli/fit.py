@@ -9,11 +9,14 @@ from typing import Any
 
 from quantgui.checkpoint import ChildNeeded
 from quantgui.checkpoint.resolve import resolve
+from quantgui.cli import fit_questions
 from quantgui.cli.fit_text import LEGEND, hardware_line, settings_line, table_lines, training_lines
 from quantgui.cli.run_job import run_job
 from quantgui.fit.commands import command_for
 from quantgui.fit.estimate import estimate_table
 from quantgui.fit.export import estimate_json, estimates_csv
+from quantgui.fit.logs.comparison import LogLine
+from quantgui.fit.questions import ComparisonRow
 from quantgui.fit.recommendation import Recommendation, recommend
 from quantgui.fit.rules_of_thumb import rule_of_thumb
 from quantgui.fit.settings import KV_TYPES, FitSettings, default_context
@@ -38,6 +41,9 @@ class FitAnswer:
     estimates: tuple[MemoryEstimate, ...]
     training: tuple[TrainingEstimate, ...]
     star: Recommendation | None
+    answers: tuple[tuple[str, str], ...] = ()
+    comparison: tuple[ComparisonRow, ...] = ()
+    log: tuple[LogLine, ...] = ()
 
     def command(self, estimate: MemoryEstimate) -> str:
         """The line that runs one row."""
@@ -68,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kv", default="f16", choices=list(KV_TYPES), help="type of the KV cache; default f16")
     parser.add_argument("--no-flash-attention", action="store_true", help="compute buffers without flash attention")
     parser.add_argument("--imatrix", action="store_true", help="GGUF mixtures as with an importance matrix")
+    fit_questions.add_arguments(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON object; values not estimated are null")
     output.add_argument("--csv", action="store_true", help="print the rows as CSV")
@@ -79,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = _checkpoint(options.model)
     if checkpoint is None:
         return 1
-    answer = _answer(checkpoint, hardware, _settings(options, checkpoint))
+    answer = _answer(options, checkpoint, hardware, _settings(options, checkpoint))
     if options.json:
         print(json.dumps(as_json(answer), ensure_ascii=False))
     elif options.csv:
@@ -107,6 +114,9 @@ def as_json(answer: FitAnswer) -> dict[str, Any]:
         "recommendation": {"id": star.scheme_id, "sentence": star.sentence} if star else None,
         "rule_of_thumb": rule_of_thumb(answer.hardware, parameters(answer.checkpoint)),
         "training": [_training_json(estimate) for estimate in answer.training],
+        "answers": [{"question": question, "sentence": sentence} for question, sentence in answer.answers],
+        "comparison": [fit_questions.comparison_json(row) for row in answer.comparison],
+        "log": [fit_questions.log_json(line) for line in answer.log],
         "notes": list(answer.notes),
     }
 
@@ -127,11 +137,15 @@ def as_text(answer: FitAnswer) -> list[str]:
     lines += table_lines(answer.estimates, answer.star)
     if answer.training:
         lines += training_lines(answer.training)
+    lines += [sentence for _, sentence in answer.answers]
+    lines += [*fit_questions.comparison_lines(answer.comparison), *fit_questions.log_text(answer.log)]
     lines += [rule_of_thumb(answer.hardware, total), *LEGEND]
     return lines + [f"note: {note}" for note in answer.notes]
 
 
-def _answer(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> FitAnswer:
+def _answer(
+    options: argparse.Namespace, checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings
+) -> FitAnswer:
     estimates = estimate_table(checkpoint, hardware, settings)
     if not estimates:
         runtime = settings.runtime.value if settings.runtime else "no program"
@@ -140,7 +154,19 @@ def _answer(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSetti
         training = training_estimates(checkpoint, hardware)
     except UserError:  # an encoder, a packed checkpoint, an unknown architecture
         training = ()
-    return FitAnswer(checkpoint, hardware, settings, estimates, training, recommend(estimates, hardware))
+    star = recommend(estimates, hardware)
+    row = fit_questions.chosen_row(options, estimates, star.scheme_id if star else None)
+    return FitAnswer(
+        checkpoint,
+        hardware,
+        settings,
+        estimates,
+        training,
+        star,
+        tuple(fit_questions.answers(options, checkpoint, hardware, settings, estimates, row)),
+        fit_questions.comparison(options, checkpoint, hardware, settings),
+        fit_questions.log_lines(options, row, settings),
+    )
 
 
 def _settings(options: argparse.Namespace, checkpoint: Checkpoint) -> FitSettings:

@@ -111,3 +111,52 @@ def test_nonsense_ends_with_one_sentence_and_a_failure(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ")
+
+
+def test_every_line_says_where_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    said = fit(capsys, "Qwen/Qwen3-8B", "--hardware", "RTX 3060")
+    for row in said["rows"]:
+        assert row["total_low_bytes"] <= row["total_bytes"] <= row["total_high_bytes"]
+        assert {part["kind"] for part in row["parts"]} >= {"weights", "kv_cache"}
+        assert {part["provenance"] for part in row["parts"]} <= {"measured", "derived", "estimated"}
+        assert row["command"]
+    assert said["recommendation"]["id"] in {row["id"] for row in said["rows"]}
+
+
+@pytest.mark.parametrize(("runtime", "there", "not_there"), [("llama.cpp", "Q4_K_M", "BF16"), ("vllm", "INT4", "Q8_0")])
+def test_a_runtime_keeps_what_it_loads(
+    capsys: pytest.CaptureFixture[str], runtime: str, there: str, not_there: str
+) -> None:
+    said = fit(capsys, "Qwen/Qwen3-8B", "--hardware", "RTX 3060", "--runtime", runtime)
+    ids = {row["id"] for row in said["rows"]}
+    assert there in ids and not_there not in ids
+    assert {row["runtime"] for row in said["rows"]} == {runtime}
+
+
+def test_questions_are_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("longest-context", "most-slots", "smallest-device", "best-precision")
+    arguments = [word for question in asked for word in ("--ask", question)]
+    said = fit(capsys, "Qwen/Qwen3-0.6B", "--hardware", "RTX 3060", "--row", "Q4_K_M", *arguments)
+    assert [answer["question"] for answer in said["answers"]] == list(asked)
+    assert all("Q4_K_M" in answer["sentence"] for answer in said["answers"][:3])
+
+
+def test_devices_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    said = fit(capsys, "Qwen/Qwen3-0.6B", "--hardware", "RTX 3060", "--compare", "RTX 4090", "2xRTX 4090")
+    assert len(said["comparison"]) == 3
+
+
+def test_a_log_is_held_against_the_estimate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("load_tensors: CUDA0 model buffer size = 4685.30 MiB\n")
+    arguments = ("Qwen/Qwen3-8B", "--hardware", "RTX 3060", "--row", "Q4_K_M", "--log", str(path))
+    (line, *_) = fit(capsys, *arguments)["log"]
+    assert line["real_bytes"] == round(4685.30 * 2**20)
+    assert main(["fit", *arguments]) == 0
+    assert "predicted" in capsys.readouterr().out
+
+
+def test_csv_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "Qwen/Qwen3-0.6B", "--hardware", "RTX 3060", "--csv"]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.startswith("id,runtime,") and any(line.startswith("Q4_K_M,llama.cpp,") for line in lines)
