@@ -350,6 +350,9 @@ class TensorReport:
     step: float | None = None  # median quantization step
     channel_max: tuple[float, ...] = ()  # max |w| per output channel, max-pooled to at most 512 values
     kurtosis: float | None = None
+    output_error_rounded: float | None = None
+    """Relative squared error of the layer's output on the calibration text if its weights were rounded to nearest."""
+    output_error: float | None = None  # the same with the weights that were written
 
     @property
     def short_name(self) -> str:

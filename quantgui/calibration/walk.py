@@ -14,6 +14,7 @@ forward pass runs with stand-ins in their places.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ _Fed = tuple["torch.Tensor", tuple, dict]
 """Hidden states, the other positional arguments and the named ones of a block."""
 
 
+_NUMBER = re.compile(r"\.\d+\.")
+
+
 class _Stop(Exception):  # noqa: N818 - not an error: nothing more is needed of this forward pass
     """Ends a forward pass early."""
 
@@ -47,7 +51,7 @@ class Block:
     """One block with its weights in memory. `linears`: float32 views [outputs, inputs] by tensor name, to be changed.
 
     Conv1D weights, which are stored [inputs, outputs], are shown transposed; the matrices of a mixture's experts one
-    by one.
+    by one. `vectors`: weights of norms and biases by tensor name, likewise.
     """
 
     index: int
@@ -55,6 +59,7 @@ class Block:
     prefix: str  # its name in the model: "model.layers.3"
     module: Any
     linears: dict[str, torch.Tensor]
+    vectors: dict[str, torch.Tensor]
     _run: Callable[[int], torch.Tensor] = field(repr=False)
     _samples: int = field(repr=False)
 
@@ -101,6 +106,20 @@ class Block:
         used = {name for group in groups.values() for name in group}
         rest = [(name,) for name in self.linears if name not in used]
         return (*(tuple(dict.fromkeys(group)) for group in groups.values()), *rest)
+
+    def stages(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """The input groups in steps that follow each other: all experts of a mixture work at the same step."""
+        stages: list[tuple[set[str], list[tuple[str, ...]]]] = []
+        for group in self.input_groups():
+            patterns = {_NUMBER.sub(".*.", name) for name in group}
+            # An expert that the first sample does not reach stands alone in its group: gate here, up there.
+            known = next((stage for stage in stages if stage[0] & patterns), None)
+            if known is None:
+                stages.append((patterns, [group]))
+            else:
+                known[0].update(patterns)
+                known[1].append(group)
+        return tuple(tuple(groups) for _, groups in stages)
 
     def output(self, sample: int) -> torch.Tensor:
         """The block's output [length, hidden] for one sample with the weights it has now."""
@@ -168,8 +187,8 @@ class Walk:
                 if index == 0:
                     run(0)  # shows what blocks return, which the stand-ins imitate
                     self._check_order()
-                linears = self._loader.linears(names)
-                yield Block(index, len(self), prefix, self._blocks[index], linears, run, len(self.samples))
+                linears, vectors = self._loader.linears(names), self._loader.vectors(names)
+                yield Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, len(self.samples))
                 self._advance(run, index)
                 self._loader.unload(names)
 

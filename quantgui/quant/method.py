@@ -14,6 +14,8 @@ from quantgui.schemes.scheme import Scheme
 if TYPE_CHECKING:
     import torch
 
+    from quantgui.quant.calibrated import CalibratedArithmetic
+
 
 class Kind(StrEnum):
     """What a method is to people: the headings of the list they choose from, in this order."""
@@ -49,6 +51,8 @@ class Method:
     rows: tuple[SchemeRow, ...]
     arithmetic: Callable[[Scheme], RowArithmetic]
     kind: Kind = Kind.INTEGER
+    calibrated: Callable[[], CalibratedArithmetic] | None = None
+    """For methods that look at activations: their work on one block. `arithmetic` then is what they fall back to."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class QuantizedRows:
     `scale` [rows or 1, groups] in the dtype it is stored in, `zero_point` likewise as int8; both None for casts.
     One scale may also serve several rows: then `scale` has a row per block of rows. `nested` says how to read scales
     that are quantized themselves, `input_scale` is the scale [1] of the layer's inputs where calibration found one.
+    `group_index` int32 [columns] says which scale a column has, None where groups are consecutive columns.
     """
 
     codes: torch.Tensor
@@ -44,6 +45,7 @@ class QuantizedRows:
     zero_point: torch.Tensor | None = None
     nested: NestedScale | None = None
     input_scale: torch.Tensor | None = None
+    group_index: torch.Tensor | None = None
 
 
 @dataclass

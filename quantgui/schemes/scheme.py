@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from quantgui.schemes.parameters import ParameterValue
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.types import ModelConfig, TensorInfo
 
@@ -131,6 +132,9 @@ class Scheme:
     symmetric: bool = True
     whole_model: bool = False  # a cast also covers embeddings, head and norms
     activations: Activations | None = None  # None: they stay in the model's dtype
+    act_order: bool = False  # groups are formed of the columns in another order, which is stored
+    settings: tuple[tuple[str, ParameterValue], ...] = field(default=(), compare=False)
+    """The method's own settings, which decide about the codes but not about how they are stored."""
 
     def parts(self, shape: tuple[int, ...], dtype: str = "BF16") -> tuple[StoredPart, ...]:
         """The stored tensors of a weight of `shape` whose source dtype is `dtype`."""

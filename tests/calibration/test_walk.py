@@ -93,6 +93,16 @@ def test_what_is_captured_is_what_is_multiplied(tmp_path):
         torch.testing.assert_close(with_down - block.output(0), added, rtol=1e-4, atol=1e-5)
 
 
+def test_experts_work_at_the_same_stage(tmp_path):
+    folder = saved(tmp_path / "model", "mixtral", "MixtralForCausalLM", num_local_experts=4)
+    for block in walk_of(folder, IDS[:, :2]):  # two tokens do not reach all experts
+        stages = block.stages()
+        names = [{name.split(".")[-2] for group in stage for name in group} for stage in stages]
+        assert names[:3] == [{"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate"}]
+        assert names[3:] == [{"w1", "w3"}, {"w2"}]
+        assert {name for stage in stages for group in stage for name in group} == set(block.linears)
+
+
 def test_another_weight_than_the_stored_one_can_be_simulated(tmp_path):
     folder = saved(tmp_path / "model", "llama", "LlamaForCausalLM")
     checkpoint = open_checkpoint(folder)

@@ -58,6 +58,14 @@ class RoundToNearest(RowArithmetic):
         else:
             low, high = torch.aminmax(grouped, dim=2)
             low, high = low.clamp_(max=0.0), high.clamp_(min=0.0)
+        return self.scales_of_range(low, high, scale_dtype)
+
+    def scales_of_range(
+        self, low: torch.Tensor, high: torch.Tensor, scale_dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Scales in `scale_dtype` and int8 zero-points for groups that reach from `low` <= 0 to `high` >= 0."""
+        import torch
+
         if self.scheme.symmetric:
             absmax = torch.maximum(high, -low)
             steps = 127.0 if self.scheme.bits == 8 else (2**self.scheme.bits - 1) / 2

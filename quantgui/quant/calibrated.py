@@ -1,0 +1,68 @@
+"""What a calibrated method looks like to the pipeline: it sees one block at a time and gives whole weights back.
+
+Room for all of GPTQ, AWQ and SmoothQuant: codes for the tensors a recipe gives to the method, and factors that it
+folds into neighbouring tensors, norms for example, so that the model computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from quantgui.calibration.walk import Block
+from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.quantized_rows import QuantizedRows
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a method multiplied into a tensor: new = (old + offset) * rows[:, None] * columns - offset.
+
+    `rows` has a factor per output (of a vector: per element), `columns` one per input. Gemma's norms multiply by
+    1 + weight: for them `offset` is 1.
+    """
+
+    rows: torch.Tensor | None = None
+    columns: torch.Tensor | None = None
+    offset: float = 0.0
+
+    def apply(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The folded tensor, float32, for [outputs, inputs] or a vector."""
+        folded = tensor.float() + self.offset
+        if self.rows is not None:
+            folded = folded * (self.rows if tensor.ndim == 1 else self.rows.unsqueeze(1))
+        if self.columns is not None:
+            folded = folded * self.columns
+        return folded - self.offset
+
+
+@dataclass
+class CalibratedTensor:
+    """What became of one tensor of a block.
+
+    Errors are relative squared errors of the layer's output on the calibration text (`hessian.output_error`); None
+    where no token reached the layer, which was then rounded to nearest.
+    """
+
+    name: str
+    quantized: QuantizedRows | None  # of the whole weight; None for a kept tensor that something was folded into
+    fold: Fold | None = None  # applied before quantizing
+    output_error_rounded: float | None = None  # with codes rounded to nearest
+    output_error: float | None = None  # with the codes given
+    unseen: bool = False  # no token reached this layer
+
+
+class CalibratedArithmetic(Protocol):
+    """The work of a calibrated method on one block."""
+
+    def quantize_block(self, block: Block, tensors: Mapping[str, Assignment]) -> Iterator[CalibratedTensor]:
+        """Every tensor of `tensors`, and every kept one that was folded into, each as soon as it is final.
+
+        Must write into `block.linears` what the stored weights dequantize to (and into the block's other parameters
+        what is stored of them): that is what the next blocks' inputs and the final check are computed with.
+        """
+        ...
