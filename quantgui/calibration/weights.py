@@ -78,6 +78,16 @@ class WeightLoader:
                     views[tensor_name] = view.T if isinstance(module, Conv1D) else view
         return views
 
+    def vectors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Float32 views by tensor name on the loaded parameters that are vectors; writing into one changes the model."""
+        views: dict[str, torch.Tensor] = {}
+        for name in names:
+            module, leaf = self._owner(name)
+            source, parameter = self.sources.get(name), module._parameters.get(leaf)
+            if source is not None and source.converter is None and parameter is not None and parameter.ndim == 1:
+                views[source.tensors[0].name] = parameter.data
+        return views
+
     def _owner(self, name: str) -> tuple[Any, str]:
         path, _, leaf = name.rpartition(".")
         return self.model.get_submodule(path), leaf
