@@ -1,8 +1,7 @@
-"""Tokens per second and the time to the first token, from memory bandwidth.
+"""Tokens per second for one user and the time to the first token, on wherever the layers lie.
 
-Generating a token reads every active weight and the KV cache once, so bandwidth / bytes is the limit; what runtimes
-reach of it was measured. Efficiency falls with the bits per weight, because packed weights must be unpacked: the table
-of llama.cpp's quantize tool shows 468 GB/s for F16, 435 for Q8_0 and 354 for Q4_K_M of Llama-3.1-8B on one device.
+Layers on several devices work one after the other, so their times add up; vLLM splits every layer instead and the
+devices work at once. Layers in RAM run on the processor.
 """
 
 from __future__ import annotations
@@ -10,45 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from quantgui.types import Accelerator, DeviceLoad, HardwareTarget, Placement, SpeedEstimate
+from quantgui.fit.decoding import Token, cpu_seconds, gpu_seconds
+from quantgui.types import Accelerator, DeviceLoad, HardwareTarget, Placement, Runtime, SpeedEstimate
 from quantgui.units import digits, percent
 
-DENSE_EFFICIENCY = 0.62
-"""Share of the bandwidth that single-user decoding reaches: median of 185 reports of dense models, most at 4 bits."""
-DENSE_BAND = (0.30 / 0.62, 0.87 / 0.62)
-"""The reports' 10th and 90th percentile over their median."""
-MOE_EFFICIENCY = 0.34
-"""Median of 62 reports of mixtures of experts, by active bytes."""
-MOE_BAND = (0.24 / 0.34, 0.40 / 0.34)
-EFFECTIVE_GB_S = ((4.894, 354.0), (8.501, 435.0), (16.0, 468.0))
-"""Bits per weight and effective bandwidth of one device (README of llama.cpp's quantize tool, Llama-3.1-8B)."""
-REFERENCE_BITS = 4.894
-"""Q4_K_M, the type of most reports behind the medians."""
+BAND = (0.7, 1.3)
+"""10th and 90th percentile of measured over estimated speed where everything lies on GPUs."""
+EAGER_BAND = (0.6, 1.7)
+"""Likewise for transformers, which depends on the processor and on the version."""
+OFFLOAD_BAND = (0.5, 1.6)
+"""With layers in RAM the processor's share is hard to foresee: threads, memory channels, what else runs."""
 ASSUMED_RAM_BANDWIDTH = 51.2e9
 """Two channels of DDR4-3200, where a host's RAM bandwidth is not known."""
-COMPUTE_EFFICIENCY = (0.3, 0.4, 0.5)
-"""Share of a device's dense tensor throughput that reading a prompt reaches: low, likely, high."""
+PROMPT_EFFICIENCY = (0.2, 0.4, 0.8)
+"""Share of the dense tensor throughput that reading a prompt reaches: low, likely, high. 0.16 to 0.3 on H100 and A100,
+0.7 to 0.9 on consumer cards, for Llama-3-8B in llama.cpp."""
+SYNC_SECONDS = 60e-6
+"""Per layer, the two exchanges of tensor parallelism."""
 RAM_NAME = "RAM"
 
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one memory reads per token."""
+    """What one memory holds of what a token reads."""
 
-    name: str
     fraction: float
+    gpu: Accelerator | None  # None for RAM
     bandwidth: float
 
-
-def efficiency(bits_per_weight: float, is_moe: bool) -> float:
-    """Share of the bandwidth that decoding is expected to reach."""
-    base = MOE_EFFICIENCY if is_moe else DENSE_EFFICIENCY
-    return min(0.95, base * _effective(bits_per_weight) / _effective(REFERENCE_BITS))
-
-
-def decode_seconds(bytes_read: float, bits_per_weight: float, is_moe: bool, bandwidth: float) -> float:
-    """Seconds per token where everything lies in one memory of `bandwidth` bytes per second."""
-    return bytes_read / (efficiency(bits_per_weight, is_moe) * bandwidth)
+    @property
+    def name(self) -> str:
+        return RAM_NAME if self.gpu is None else self.gpu.name
 
 
 def speed_of(
@@ -60,98 +51,147 @@ def speed_of(
     hardware: HardwareTarget,
     active_parameters: int,
     prompt_tokens: int,
+    *,
+    runtime: Runtime = Runtime.LLAMA_CPP,
+    layers: int | None = None,
+    active_expert_bytes: int = 0,
 ) -> SpeedEstimate | None:
     """Decoding speed of one sequence and the time to its first token; None where a bandwidth is not known.
 
-    `active_bytes` are the weights that one token reads (of a mixture: the shared ones and the chosen experts),
-    `kv_bytes_per_sequence` what the cache holds when the context is full; half of it is read, as for a prompt of
-    `prompt_tokens` = half the context. Layers on several devices run one after the other, so their times add up;
+    `active_bytes` are the weights that one token reads (of a mixture the shared ones and the chosen experts, which
+    alone are `active_expert_bytes`); `kv_bytes_per_sequence` what the cache holds when the context is full, of which
+    a prompt of `prompt_tokens`, half the context, fills half. `layers` are the model's; without it the placement's.
     `why_no_speed` says what is missing.
     """
-    shares = _shares(placement, hardware)
-    if active_bytes <= 0 or not shares or why_no_speed(hardware, placement):
+    if active_bytes <= 0 or why_no_speed(hardware, placement):
         return None
-    read = active_bytes + kv_bytes_per_sequence / 2
-    seconds = sum(decode_seconds(read * s.fraction, bits_per_weight, is_moe, s.bandwidth) for s in shares)
-    low, high = MOE_BAND if is_moe else DENSE_BAND
-    first = _first_token(active_bytes, active_parameters, prompt_tokens, hardware, shares)
-    return SpeedEstimate(1 / seconds, low / seconds, high / seconds, _note(bits_per_weight, is_moe, shares), *first)
+    shares = _shares(placement, hardware, active_bytes, active_expert_bytes)
+    if not shares:
+        return None
+    if layers is None:
+        layers = (placement.total_layers or 1) - 1 if placement is not None else 0
+    token = Token(active_bytes, kv_bytes_per_sequence / 2, bits_per_weight, layers, is_moe, prompt_tokens)
+    seconds = _seconds(token, shares, runtime)
+    low, high = _band(shares, runtime)
+    first = _first_token(token, active_parameters, prompt_tokens, shares)
+    return SpeedEstimate(1 / seconds, low / seconds, high / seconds, _note(token, seconds, shares, hardware), *first)
 
 
 def why_no_speed(hardware: HardwareTarget, placement: Placement | None = None) -> str:
     """Why there is no speed, as a sentence; "" where there is."""
-    unknown = [gpu.name for gpu in hardware.accelerators if gpu.bandwidth is None]
-    if unknown:
+    on_gpu = placement is None or any(not _is_ram(device) for device in placement.devices)
+    unknown = [gpu.name for gpu in hardware.accelerators if not gpu.bandwidth]
+    if unknown and on_gpu:
         return f"The speed is not estimated: the memory bandwidth of {unknown[0]} is not known."
-    if not hardware.accelerators and hardware.ram_bandwidth is None:
+    if not hardware.accelerators and not hardware.ram_bandwidth:
         return "The speed is not estimated: the bandwidth of the RAM is not known."
     return ""
 
 
-def _effective(bits_per_weight: float) -> float:
-    """Effective bandwidth at so many bits, linear between the measured points and constant beyond them."""
-    (low_bits, low), *rest = EFFECTIVE_GB_S
-    if bits_per_weight <= low_bits:
-        return low
-    for high_bits, high in rest:
-        if bits_per_weight <= high_bits:
-            return low + (high - low) * (bits_per_weight - low_bits) / (high_bits - low_bits)
-        low_bits, low = high_bits, high
-    return low
+def _band(shares: Sequence[_Share], runtime: Runtime) -> tuple[float, float]:
+    if any(share.gpu is None for share in shares):
+        return OFFLOAD_BAND
+    return EAGER_BAND if runtime is Runtime.TRANSFORMERS else BAND
 
 
-def _shares(placement: Placement | None, hardware: HardwareTarget) -> list[_Share]:
-    """Which memory reads which part of a token's bytes."""
+def _seconds(token: Token, shares: Sequence[_Share], runtime: Runtime) -> float:
+    """Seconds per token over all memories."""
+    if runtime is Runtime.VLLM and len(shares) > 1:
+        sync = token.layers * SYNC_SECONDS
+        return sync + max(_one(token.part(share.fraction), share, runtime) for share in shares)
+    return sum(_one(token.part(share.fraction), share, runtime) for share in shares)
+
+
+def _one(token: Token, share: _Share, runtime: Runtime) -> float:
+    if share.gpu is None:
+        return cpu_seconds(token, share.bandwidth)
+    return gpu_seconds(token, share.bandwidth, share.gpu.vendor, runtime)
+
+
+def _shares(
+    placement: Placement | None, hardware: HardwareTarget, active_bytes: int, active_expert_bytes: int
+) -> list[_Share]:
+    """Which memory reads which part of a token's bytes; without a placement all lies on the accelerators."""
     if placement is None or not placement.devices:
-        gpus = hardware.accelerators
-        if gpus:
-            return [_Share(gpu.name, 1 / len(gpus), gpu.bandwidth or 0.0) for gpu in gpus]
-        return [_Share(RAM_NAME, 1.0, hardware.ram_bandwidth or 0.0)]
-    weights = [float(d.nbytes if d.layers is None else d.layers) for d in placement.devices]
-    total = sum(weights)
-    if not total:
-        return []
-    bandwidths = _bandwidths(placement.devices, hardware)
+        return _everything_on(hardware)
+    known = list(zip(placement.devices, _places(placement.devices, hardware), strict=True))
+    if placement.experts_in_ram and placement.total_layers:
+        # attention stays on the GPU; of the experts chosen, those of so many layers are read from RAM
+        of_experts = (active_expert_bytes or active_bytes / 2) / active_bytes
+        fraction = min(1.0, placement.experts_in_ram / max(1, placement.total_layers - 1)) * of_experts
+        gpus = [share for _, share in known if share.gpu is not None]
+        rest = [_Share((1 - fraction) / len(gpus), share.gpu, share.bandwidth) for share in gpus]
+        return [*rest, _Share(fraction, None, hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)]
+    by_layers = any(device.layers for device in placement.devices)
+    amounts = [_amount(device, by_layers) for device in placement.devices]
+    total = sum(amounts)
     return [
-        _Share(device.name, weight / total, bandwidth)
-        for device, weight, bandwidth in zip(placement.devices, weights, bandwidths, strict=True)
-        if weight
+        _Share(amount / total, share.gpu, share.bandwidth)
+        for amount, (_, share) in zip(amounts, known, strict=True)
+        if amount
     ]
 
 
-def _bandwidths(devices: Sequence[DeviceLoad], hardware: HardwareTarget) -> list[float]:
-    """Bandwidth of each memory of a placement; accelerators in their order, RAM by its name."""
+def _amount(device: DeviceLoad, by_layers: bool) -> int:
+    """What a device takes part with: its layers where they are known; RAM that holds none only gives rows of it."""
+    if by_layers or (_is_ram(device) and device.layers == 0):
+        return device.layers or 0
+    return device.nbytes
+
+
+def _everything_on(hardware: HardwareTarget) -> list[_Share]:
+    gpus = hardware.accelerators
+    if gpus:
+        return [_Share(1 / len(gpus), gpu, gpu.bandwidth or 0.0) for gpu in gpus]
+    return [_Share(1.0, None, hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)]
+
+
+def _is_ram(device: DeviceLoad) -> bool:
+    return RAM_NAME in device.name.split()
+
+
+def _places(devices: Sequence[DeviceLoad], hardware: HardwareTarget) -> list[_Share]:
+    """The memory behind each device of a placement: accelerators in their order, RAM by its name."""
     gpus: Iterator[Accelerator] = iter(hardware.accelerators)
     found = []
     for device in devices:
-        gpu = None if RAM_NAME in device.name else next(gpus, None)
-        if gpu is not None and gpu.bandwidth is not None:
-            found.append(gpu.bandwidth)
-        else:
-            found.append(hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)
+        gpu = None if _is_ram(device) else next(gpus, None)
+        bandwidth = gpu.bandwidth if gpu is not None and gpu.bandwidth else hardware.ram_bandwidth
+        found.append(_Share(0.0, gpu, bandwidth or ASSUMED_RAM_BANDWIDTH))
     return found
 
 
 def _first_token(
-    active_bytes: int, parameters: int, prompt_tokens: int, hardware: HardwareTarget, shares: Sequence[_Share]
+    token: Token, parameters: int, prompt_tokens: int, shares: Sequence[_Share]
 ) -> tuple[float | None, float | None, float | None]:
-    """Seconds to the first token, likely, low and high: the prompt's arithmetic plus one pass over the weights."""
-    flops = [gpu.fp16_flops for gpu in hardware.accelerators]
-    known = [value for value in flops if value]
-    if not known or len(known) != len(flops) or any(RAM_NAME in share.name for share in shares):
+    """Seconds to the first token, likely, low and high: the prompt's arithmetic plus one pass over the weights.
+
+    Every token multiplies each active parameter once and adds once: 2 * parameters * tokens operations. None where a
+    device's throughput is not known or layers lie in RAM.
+    """
+    throughputs = [share.gpu.fp16_flops if share.gpu is not None else None for share in shares]
+    if not all(throughputs) or parameters <= 0:
         return None, None, None
-    once = sum(active_bytes * share.fraction / share.bandwidth for share in shares)
-    slow, likely, fast = (
-        2 * parameters * prompt_tokens / (min(known) * fraction) + once for fraction in COMPUTE_EFFICIENCY
+    arithmetic = sum(
+        2 * parameters * prompt_tokens * share.fraction / flops
+        for share, flops in zip(shares, throughputs, strict=True)
+        if flops
     )
+    once = sum(token.weight_bytes * share.fraction / share.bandwidth for share in shares)
+    slow, likely, fast = (arithmetic / share + once for share in PROMPT_EFFICIENCY)
     return likely, fast, slow
 
 
-def _note(bits_per_weight: float, is_moe: bool, shares: Sequence[_Share]) -> str:
-    kind = "mixtures of experts" if is_moe else "dense models"
-    reached = percent(efficiency(bits_per_weight, is_moe))
+def _note(token: Token, seconds: float, shares: Sequence[_Share], hardware: HardwareTarget) -> str:
     slowest = max(shares, key=lambda share: share.fraction / share.bandwidth)
-    gigabytes = digits(slowest.bandwidth / 1e9)
-    return (
-        f"Limited by the {gigabytes} GB/s of {slowest.name}; about {reached} of it is reached, as measured for {kind}."
-    )
+    reached = (token.weight_bytes + token.cache_bytes) / seconds
+    if len(shares) == 1:
+        sentence = (
+            f"Limited by the memory of {slowest.name}: about {percent(reached / slowest.bandwidth)} of its "
+            f"{digits(slowest.bandwidth / 1e9)} GB/s are reached."
+        )
+    else:
+        sentence = f"The devices work one after the other; {slowest.name} takes the largest part of the time."
+    if any(share.gpu is None for share in shares) and not hardware.ram_bandwidth:
+        sentence += f" The RAM's bandwidth is not known; {digits(ASSUMED_RAM_BANDWIDTH / 1e9)} GB/s are assumed."
+    return sentence

@@ -1,0 +1,42 @@
+"""What follows from an estimate of memory: how fast the row is, and what it costs in quality."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from quantgui.fit.quality_loss import quality_loss
+from quantgui.fit.settings import FitSettings
+from quantgui.fit.speed import speed_of
+from quantgui.fit.weights import WeightBytes, active_bytes
+from quantgui.types import HardwareTarget, MemoryEstimate, MemoryKind, SpeedEstimate, Verdict
+
+
+def completed(
+    estimate: MemoryEstimate, weights: WeightBytes, hardware: HardwareTarget, settings: FitSettings
+) -> MemoryEstimate:
+    """The estimate with its speed and its expected quality loss; each None where it is not known."""
+    quality = quality_loss(estimate.scheme_id, estimate.bits_per_weight, weights.parameters, settings.imatrix)
+    return replace(estimate, speed=_speed(estimate, weights, hardware, settings), quality=quality)
+
+
+def _speed(
+    estimate: MemoryEstimate, weights: WeightBytes, hardware: HardwareTarget, settings: FitSettings
+) -> SpeedEstimate | None:
+    """Speed with half of one sequence's context in the cache; None for what does not run or has no bits per weight."""
+    if estimate.verdict is Verdict.TOO_LARGE or not estimate.bits_per_weight:
+        return None
+    active = active_bytes(weights)
+    split = weights.split
+    return speed_of(
+        active,
+        (estimate.part(MemoryKind.KV_CACHE) or 0) // (settings.batch * settings.slots),
+        estimate.bits_per_weight,
+        split.expert_share < 1,
+        estimate.placement,
+        hardware,
+        round(8 * active / estimate.bits_per_weight),
+        settings.context // (2 * settings.slots),
+        runtime=estimate.runtime,
+        layers=len(split.layer_bytes),
+        active_expert_bytes=round(split.expert_share * sum(split.expert_layer_bytes)),
+    )
