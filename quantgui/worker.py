@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 
+from quantgui.jobs import early_stop
 from quantgui.jobs.codec import decode_job, encode_event
 from quantgui.jobs.events import Event, Failed
 from quantgui.types import UserError
@@ -28,7 +29,7 @@ def main() -> int:
     _quiet_libraries()
     try:
         job = decode_job(sys.stdin.buffer.readline())
-        threading.Thread(target=_exit_when_abandoned, daemon=True).start()
+        threading.Thread(target=_listen, daemon=True).start()
         from quantgui.pipeline import run
 
         run(job, emit)
@@ -56,10 +57,11 @@ def failure(error: BaseException) -> Failed:
     )
 
 
-def _exit_when_abandoned() -> None:
-    """Ends this process when the parent is gone: its end of stdin closes."""
-    while sys.stdin.buffer.read(1):
-        pass
+def _listen() -> None:
+    """Hears the parent while it lives, and ends this process when it is gone: its end of stdin closes."""
+    for line in sys.stdin.buffer:
+        if line == early_stop.REQUEST:
+            early_stop.REQUESTED.set()
     os._exit(3)
 
 

@@ -47,6 +47,10 @@ class JobThread(QThread):
         """Kill the child and all it started; returns at once, the Cancelled event follows."""
         self._child.cancel()
 
+    def stop_early(self) -> None:
+        """End the training and keep what it has learned; the rest of the job follows."""
+        self._child.stop_early()
+
     def run(self) -> None:
         """The thread's own work: listen until the terminal event. Called by `start()`, never directly."""
         self._arrived.extend(self._child.events())

@@ -42,6 +42,11 @@ class RunControl(QObject):
         if self._thread is not None:
             self._thread.cancel()
 
+    def stop_early(self) -> None:
+        """Ask a training to end and be converted as it is; nothing happens where none is at work."""
+        if self._thread is not None:
+            self._thread.stop_early()
+
     def show(self, state: RunState) -> None:
         """Show a finished run from the library. Raises RuntimeError while a job is at work."""
         if self._thread is not None:

@@ -21,6 +21,7 @@ from typing import IO
 
 from quantgui.jobs.codec import decode_event, encode_job
 from quantgui.jobs.death import describe_death
+from quantgui.jobs.early_stop import REQUEST
 from quantgui.jobs.events import TERMINAL, Cancelled, Event, Failed, Finished, Log
 from quantgui.jobs.job import Job, QuantizeJob
 from quantgui.jobs.process_tree import JOB_VARIABLE, kill_group, kill_tree
@@ -104,6 +105,13 @@ class ChildProcess:
             if self._process and self._process.poll() is None:
                 kill_tree(self._process.pid)
         self._lines.put(None)
+
+    def stop_early(self) -> None:
+        """Ask the child to end its training and go on with what it has; does nothing where none is at work."""
+        with self._lock, contextlib.suppress(OSError, ValueError):  # it has ended, or its stdin is closed
+            if self._process and self._process.stdin:
+                self._process.stdin.write(REQUEST)
+                self._process.stdin.flush()
 
     def _start(self) -> Failed | None:
         """Start the child and hand it its job, unless cancelled before. Returns Failed where that is impossible."""

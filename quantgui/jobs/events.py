@@ -121,6 +121,7 @@ class TrainingStep:
     steps: int
     loss: float
     learning_rate: float
+    replayed: bool = False  # done by an earlier process, which this one takes up
 
 
 @dataclass(frozen=True)

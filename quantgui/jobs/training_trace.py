@@ -43,15 +43,16 @@ class TrainingTrace:
 
 def follow(trace: TrainingTrace | None, event: TrainingStep, elapsed: float) -> TrainingTrace:
     """The trace after one more step, `elapsed` seconds after the run began. A step that is not new changes nothing."""
-    if trace is None:
-        return TrainingTrace(event.step, event.steps, _added((), event), event.step, elapsed)
-    if event.step <= trace.step:
+    if trace is not None and event.step <= trace.step:
         return trace
+    points = _added(trace.points if trace is not None else (), event)
+    if trace is None or event.replayed:
+        return TrainingTrace(event.step, event.steps, points, event.step, elapsed)
     return replace(
         trace,
         step=event.step,
         steps=event.steps,
-        points=_added(trace.points, event),
+        points=points,
         seconds_per_step=(elapsed - trace.first_at) / (event.step - trace.first_step),
     )
 

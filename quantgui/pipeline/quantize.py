@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from quantgui.pipeline.preflight import check
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.pipeline.tensor_work import keep_tensor, quantize_tensor
+from quantgui.pipeline.train_quantized import prepare_training
 from quantgui.pipeline.verification import verify
 from quantgui.quant.assignment import assign
 from quantgui.schemes.assignment import Assignment
@@ -36,7 +37,7 @@ from quantgui.types import Checkpoint, TensorReport, UserError
 if TYPE_CHECKING:
     import torch
 
-LIBRARIES = ("torch", "transformers", "compressed-tensors", "safetensors", "numpy")
+LIBRARIES = ("torch", "transformers", "compressed-tensors", "optimum-quanto", "safetensors", "numpy")
 
 
 def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
@@ -51,6 +52,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     files = plan_files(assignments)
     warnings = check(job, checkpoint, assignments, files)
     device = choose_device(job.device)
+    training = prepare_training(job, checkpoint, assignments)
     emit(Started(job.id, checkpoint.nbytes, len(assignments), warnings))
     partial = Path(job.partial_output)
     created = [folder for folder in partial.parents if not folder.exists()]
@@ -58,8 +60,9 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     try:
         teller = ProgressTeller(emit)
         teller.sample_memory()  # the base after imports, before any weight is read
+        trained = training.run(teller, emit) if training is not None else {}
         emit(Stage("Quantizing"))
-        reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit)
+        reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit, trained)
         emit(Stage("Writing config and tokenizer"))
         for left_out in write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files):
             emit(Log(left_out, "warning"))
@@ -85,6 +88,8 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
+    if training is not None:
+        training.forget()
     return result
 
 
@@ -97,8 +102,12 @@ def _write_weights(
     partial: Path,
     teller: ProgressTeller,
     emit: Emit,
+    trained: Mapping[str, torch.Tensor],
 ) -> list[TensorReport]:
-    """Streams every tensor into its planned file, shard by shard; returns the reports in order."""
+    """Streams every tensor into its planned file, shard by shard; returns the reports in order.
+
+    `trained` weights, by tensor name, are quantized in the place of the source's.
+    """
     import torch
 
     torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
@@ -113,7 +122,8 @@ def _write_weights(
             try:
                 for assignment in some:
                     tensor = data.tensor(assignment.tensor)
-                    report, device = _one_tensor(assignment, tensor, device, pool, writer, teller, emit)
+                    weights = trained.get(assignment.tensor.name)
+                    report, device = _one_tensor(assignment, tensor, weights, device, pool, writer, teller, emit)
                     reports.append(report)
                     emit(TensorDone(report))
                 writer.close()
@@ -127,6 +137,7 @@ def _write_weights(
 def _one_tensor(
     assignment: Assignment,
     tensor: torch.Tensor,
+    weights: torch.Tensor | None,
     device: torch.device,
     pool: Executor,
     writer: ShardWriter,
@@ -146,7 +157,7 @@ def _one_tensor(
     if assignment.scheme is None or tensor.numel() == 0:
         return keep_tensor(assignment, tensor, pool, writer.write, advance), device
     try:
-        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance), device
+        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance, weights), device
     except Exception as error:
         if device.type == "cpu" or not is_out_of_memory(error):
             raise
@@ -155,7 +166,7 @@ def _one_tensor(
         )
         teller.add(-done, assignment.tensor.name)
         device = torch.device("cpu")
-        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance), device
+        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance, weights), device
 
 
 def _versions() -> dict[str, str]:

@@ -91,9 +91,11 @@ def quantize_tensor(
     pool: Executor,
     write: Write,
     advance: Advance,
+    weights: torch.Tensor | None = None,
 ) -> TensorReport:
-    """Quantizes block by block on `device`, writes the stored parts, reports sizes and errors.
+    """Quantizes block by block on `device`, writes the stored parts, reports sizes and errors against `tensor`.
 
+    `weights`, float32 of the same shape, are quantized in its place where a training has changed them.
     Raises NotFiniteError for values that are not; writing again after a failure is harmless.
     """
     info, scheme = assignment.tensor, assignment.scheme
@@ -109,13 +111,14 @@ def quantize_tensor(
     def one(block: tuple[int, torch.Tensor]) -> tuple[TensorStatistics, tuple[float, ...]]:
         first, stored = block
         rows = stored.to(device).float()
-        quantized = method.quantize(rows, scale_dtype, value_range, first)
+        chosen = rows if weights is None else weights[first : first + len(rows)].to(device)
+        quantized = method.quantize(chosen, scale_dtype, value_range, first)
         for part in scheme.storage.encode(scheme, quantized, first, shape, info.dtype):
             write(names[part.suffix], part.offset, part.data.cpu())
         statistics = TensorStatistics(whole)
         statistics.add_original(rows)
         statistics.add_quantized(rows, method.dequantize(quantized), method.step(quantized))
-        statistics.clipped = method.count_clipped(rows, quantized)
+        statistics.clipped = method.count_clipped(chosen, quantized)
         advance(stored.numel() * stored.element_size())
         return statistics, method.levels(quantized) if first == 0 else ()
 

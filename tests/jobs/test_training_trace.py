@@ -26,7 +26,9 @@ def test_a_long_trace_is_thinned_by_means() -> None:
 
 def test_the_rate_counts_from_the_step_at_which_it_was_taken_up() -> None:
     trace = None
-    for step, at in ((101, 50.0), (102, 53.0), (103, 56.0)):
+    for step in range(1, 101):
+        trace = follow(trace, TrainingStep(step, 200, 1.0, 0.0, replayed=True), 50.0)
+    for step, at in ((101, 53.0), (102, 56.0), (103, 59.0)):
         trace = follow(trace, TrainingStep(step, 200, 1.0, 1e-4), at)
     assert trace is not None
     assert (trace.seconds_per_step, trace.seconds_left) == (3.0, 97 * 3.0)

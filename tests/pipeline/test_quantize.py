@@ -20,6 +20,7 @@ from quantgui.quant.assignment import assign
 from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import UserError
+from tests.calibration.models import write_tokenizer
 
 INT4 = Recipe(SchemeSpec("INT4", {"group_size": 32}))
 
@@ -40,14 +41,19 @@ def run_job(job: QuantizeJob) -> list[Event]:
     return events
 
 
-def recipe_for(scheme_id: str) -> Recipe:
+def recipe_for(scheme_id: str, text: Path) -> Recipe:
+    """The row with groups that fit the tiny model, and a training or calibration that takes no time."""
     names = {p.name for row in rows() if row.id == scheme_id for p in row.parameters}
-    return Recipe(SchemeSpec(scheme_id, {"group_size": 32} if "group_size" in names else {}))
+    small = {"group_size": 32, "calibration": str(text), "steps": 1, "batch": 1, "context": 16}
+    return Recipe(SchemeSpec(scheme_id, {name: value for name, value in small.items() if name in names}))
 
 
 @pytest.mark.parametrize("scheme_id", [row.id for row in rows()])
 def test_estimate_equals_the_bytes_written_for_every_row(scheme_id, tiny_llama_bf16, tmp_path):
-    recipe = recipe_for(scheme_id)
+    text = tmp_path / "text.txt"
+    text.write_text("The quick brown fox jumps over the lazy dog. " * 20, encoding="utf-8")
+    recipe = recipe_for(scheme_id, text)
+    write_tokenizer(tiny_llama_bf16)
     events = run_job(job(tiny_llama_bf16, tmp_path / "out", recipe))
     written = sum(p.stat().st_size for p in (tmp_path / "out").glob("*.safetensors"))
     target = custom_target("t", vram_gib=8, ram_gib=16)
@@ -134,7 +140,7 @@ def test_an_existing_folder_is_replaced_only_when_asked_and_only_if_it_is_a_run(
     run_job(job(tiny_llama_folder, out))
     with pytest.raises(UserError, match="not empty"):
         run_job(job(tiny_llama_folder, out))
-    run_job(job(tiny_llama_folder, out, recipe_for("INT8"), overwrite=True))
+    run_job(job(tiny_llama_folder, out, Recipe(SchemeSpec("INT8")), overwrite=True))
     assert read_run(out)[0].result.job.recipe.base.id == "INT8"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["llama", "out"]
 

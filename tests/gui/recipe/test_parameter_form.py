@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QToolButton
 
 from quantgui.gui.recipe.parameter_form import ParameterForm, has_effect
 from quantgui.quant.method import SchemeRow
@@ -29,7 +29,7 @@ def test_every_parameter_of_every_precision_has_a_named_field(qtbot, chosen):
     form, seen = form_of(qtbot, chosen)
     names = {
         widget.accessibleName()
-        for kind in (QCheckBox, QComboBox, QLineEdit, QSpinBox)
+        for kind in (QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox)
         for widget in form.findChildren(kind)
     }
     assert {parameter.title for parameter in chosen.parameters} <= names
@@ -91,3 +91,24 @@ def test_numbers_and_texts_of_a_new_method_get_fields(qtbot):
     edit.setText("other")
     edit.editingFinished.emit()
     assert seen == [{"samples": 256}, {"samples": 256, "text": "other"}]
+
+
+def test_a_file_can_be_typed_or_chosen(qtbot, monkeypatch):
+    form, seen = form_of(qtbot, row("QAT-INT4"))
+    edit = field(form, QLineEdit, "Training text")
+    edit.setText(" /texts/mine.txt ")
+    edit.editingFinished.emit()
+    edit.editingFinished.emit()  # leaving the field without a change says nothing
+    assert seen == [{"calibration": "/texts/mine.txt"}]
+    monkeypatch.setattr("PySide6.QtWidgets.QFileDialog.getOpenFileName", lambda *a: ("/texts/other.txt", ""))
+    next(b for b in form.findChildren(QToolButton) if "Training text" in b.toolTip()).click()
+    assert seen[-1] == {"calibration": "/texts/other.txt"}
+
+
+def test_settings_of_a_training_have_an_effect_although_the_stored_scheme_is_the_same(qtbot):
+    form, seen = form_of(qtbot, row("QAT-INT4"))
+    assert field(form, QCheckBox, "Learn from the original").isEnabled()
+    rate = field(form, QDoubleSpinBox, "Learning rate")
+    assert rate.text() == "0.000100"
+    rate.setValue(2.5e-5)
+    assert seen == [{"learning_rate": 2.5e-5}]

@@ -1,0 +1,1 @@
+"""Training with the rounding in place: optimum's quanto rounds, we give it the scales that the file will hold."""
