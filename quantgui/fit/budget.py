@@ -8,6 +8,14 @@ from quantgui.types import HardwareTarget, Provenance, UserError
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """One memory that a model can lie in."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Bytes a model may use. What is free now counts where it is known (this machine), else what is built in."""
 
@@ -15,6 +23,8 @@ class Budget:
     ram_bytes: int
     unified: bool = False  # the accelerator's bytes are part of the RAM's
     is_free_now: bool = False  # measured on this machine a moment ago
+    gpus: tuple[Memory, ...] = ()  # each accelerator, the largest first; of a unified memory what the GPU may use
+    is_apple: bool = False
 
     @property
     def primary_bytes(self) -> int:
@@ -39,14 +49,22 @@ def budget_of(hardware: HardwareTarget) -> Budget:
     """The budget of a target. Raises UserError where nothing is known of its memory."""
     ram = hardware.ram_bytes if hardware.ram_available_bytes is None else hardware.ram_available_bytes
     unified = hardware.is_unified
-    device = sum(
-        a.memory_bytes if a.free_bytes is None else min(a.free_bytes, a.memory_bytes)
+    gpus = [
+        Memory(a.name, a.memory_bytes if a.free_bytes is None else min(a.free_bytes, a.memory_bytes))
         for a in hardware.accelerators
         if a.unified or not unified
-    )
+    ]
+    device = sum(gpu.nbytes for gpu in gpus)
     if unified and ram is not None:
         device = min(device, ram)
+        gpus = [Memory(gpus[0].name, device)]
     if not device and not ram:
         raise UserError(f"The memory of {hardware.name} is not known.", hint="Give its GPU memory or RAM by hand.")
-    measured = hardware.provenance is Provenance.MEASURED
-    return Budget(device, ram or 0, unified, is_free_now=measured)
+    return Budget(
+        device_bytes=device,
+        ram_bytes=ram or 0,
+        unified=unified,
+        is_free_now=hardware.provenance is Provenance.MEASURED,
+        gpus=tuple(sorted((gpu for gpu in gpus if gpu.nbytes > 0), key=lambda gpu: -gpu.nbytes)),
+        is_apple=any(a.vendor == "Apple" for a in hardware.accelerators),
+    )

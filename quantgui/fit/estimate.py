@@ -1,20 +1,22 @@
-"""Every precision on one hardware target: weights, KV cache, verdict. Pure, and fast enough to follow a slider.
+"""Every precision on one hardware target: its memory part by part, where it lies, the verdict, and what follows.
 
-Activations and the runtime's own overhead are not estimated yet and stay None. What depends on the model alone is
-remembered per checkpoint, so a change of context, batch or hardware costs one short pass over the rows.
+Pure, and fast enough to follow a slider. What depends on the model alone is remembered per checkpoint; what depends on
+the usage alone is worked out once per runtime; what is left per row is a sum, a comparison and two sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.demand import Demand
 from quantgui.fit.gguf_weights import gguf_weights
-from quantgui.fit.kv_cache import KvCache, kv_cache
-from quantgui.fit.per_checkpoint import per_checkpoint
+from quantgui.fit.longest import longest_context
+from quantgui.fit.model_facts import facts_of
+from quantgui.fit.placement import describe, place
+from quantgui.fit.runtimes import RULES
 from quantgui.fit.settings import FitSettings
-from quantgui.fit.verdict import Need, explain
+from quantgui.fit.verdict import Placed, explain
 from quantgui.fit.weights import WeightBytes, recipe_weights, weights_per_row
 from quantgui.quant.registry import rows as registry_rows
 from quantgui.schemes.recipe import Recipe
@@ -36,37 +38,8 @@ def prepare(checkpoint: Checkpoint) -> None:
     A window calls it in the background when a model is opened; every estimate after that is immediate.
     """
     weights_per_row(checkpoint)
-    _cache_of(checkpoint)
-
-
-def estimate_all(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
-) -> tuple[MemoryEstimate, ...]:
-    """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is."""
-    settings = settings or FitSettings()
-    needs = _needs(checkpoint, weights_per_row(checkpoint), settings)
-    budget = budget_of(hardware)
-    return tuple(_estimate(checkpoint, need, needs, budget, settings) for need in needs)
-
-
-def estimate_gguf(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None, imatrix: bool = False
-) -> tuple[MemoryEstimate, ...]:
-    """One estimate per GGUF file type, largest first; empty where llama.cpp's names for the model are not known."""
-    settings = settings or FitSettings()
-    needs = _needs(checkpoint, gguf_weights(checkpoint, imatrix), settings)
-    budget = budget_of(hardware)
-    return tuple(_estimate(checkpoint, need, needs, budget, settings) for need in needs)
-
-
-def estimate_recipe(
-    checkpoint: Checkpoint, recipe: Recipe, hardware: HardwareTarget, settings: FitSettings | None = None
-) -> MemoryEstimate:
-    """The estimate of one recipe, with the plain rows as alternatives. Raises UserError for unknown schemes."""
-    settings = settings or FitSettings()
-    (need,) = _needs(checkpoint, (recipe_weights(checkpoint, recipe),), settings)
-    others = _needs(checkpoint, weights_per_row(checkpoint), settings)
-    return _estimate(checkpoint, need, others, budget_of(hardware), settings)
+    gguf_weights(checkpoint)
+    facts_of(checkpoint)
 
 
 def estimate_table(
@@ -81,11 +54,44 @@ def estimate_table(
     budget = budget_of(hardware)
     estimates: list[MemoryEstimate] = []
     for runtime, weights in _tables(checkpoint, settings):
-        needs = _needs(checkpoint, weights, settings)
-        estimates += [
-            _complete(replace(_estimate(checkpoint, need, needs, budget, settings), runtime=runtime)) for need in needs
-        ]
+        estimates += _estimates(checkpoint, weights, runtime, budget, settings)
     return tuple(estimates)
+
+
+def estimate_all(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
+) -> tuple[MemoryEstimate, ...]:
+    """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is."""
+    settings = settings or FitSettings()
+    runtime = _hub_runtime(settings)
+    return tuple(_estimates(checkpoint, weights_per_row(checkpoint), runtime, budget_of(hardware), settings))
+
+
+def estimate_gguf(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None, imatrix: bool = False
+) -> tuple[MemoryEstimate, ...]:
+    """One estimate per GGUF file type, largest first; empty where llama.cpp's names for the model are not known."""
+    settings = settings or FitSettings()
+    weights = gguf_weights(checkpoint, imatrix or settings.imatrix)
+    return tuple(_estimates(checkpoint, weights, Runtime.LLAMA_CPP, budget_of(hardware), settings))
+
+
+def estimate_recipe(
+    checkpoint: Checkpoint, recipe: Recipe, hardware: HardwareTarget, settings: FitSettings | None = None
+) -> MemoryEstimate:
+    """The estimate of one recipe, with the plain rows as alternatives. Raises UserError for unknown schemes."""
+    settings = settings or FitSettings()
+    budget, runtime = budget_of(hardware), _hub_runtime(settings)
+    demand = Demand(RULES[runtime], facts_of(checkpoint), settings)
+    weights = recipe_weights(checkpoint, recipe)
+    others = [Placed(row, place(row, demand, budget)) for row in weights_per_row(checkpoint)]
+    row = Placed(weights, place(weights, demand, budget))
+    return _estimate(row, others, demand, budget)
+
+
+def _hub_runtime(settings: FitSettings) -> Runtime:
+    """What loads Hugging Face folders, unless vLLM is asked for."""
+    return Runtime.VLLM if settings.runtime is Runtime.VLLM else Runtime.TRANSFORMERS
 
 
 def _tables(checkpoint: Checkpoint, settings: FitSettings) -> list[tuple[Runtime, tuple[WeightBytes, ...]]]:
@@ -103,40 +109,44 @@ def _tables(checkpoint: Checkpoint, settings: FitSettings) -> list[tuple[Runtime
     return tables
 
 
+def _estimates(
+    checkpoint: Checkpoint, weights: Sequence[WeightBytes], runtime: Runtime, budget: Budget, settings: FitSettings
+) -> list[MemoryEstimate]:
+    demand = Demand(RULES[runtime], facts_of(checkpoint), settings)
+    placed = [Placed(row, place(row, demand, budget)) for row in weights]
+    return [_estimate(row, placed, demand, budget) for row in placed]
+
+
+def _estimate(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> MemoryEstimate:
+    weights, outcome = row.weights, row.outcome
+    parts = (
+        MemoryPart(MemoryKind.WEIGHTS, weights.nbytes, Provenance.DERIVED, weights.note),
+        _with_trained_context(outcome.load.kv_cache, demand),
+        outcome.load.compute,
+        outcome.load.overhead,
+    )
+    estimate = MemoryEstimate(
+        scheme_id=weights.scheme_id,
+        bits_per_weight=weights.bits_per_weight,
+        parts=parts,
+        file_bytes=weights.file_bytes,
+        verdict=outcome.verdict,
+        reason=explain(row, others, demand, budget),
+        runtime=demand.rules.runtime,
+        placement=describe(outcome, weights, demand, budget),
+        longest_context=longest_context(weights, demand, budget),
+    )
+    return _complete(estimate)
+
+
 def _complete(estimate: MemoryEstimate) -> MemoryEstimate:
     """An estimate of memory with what follows from it: speed and quality."""
     return estimate
 
 
-@per_checkpoint
-def _cache_of(checkpoint: Checkpoint) -> tuple[KvCache | None, str]:
-    return kv_cache(checkpoint.config)
-
-
-def _needs(checkpoint: Checkpoint, weights: Sequence[WeightBytes], settings: FitSettings) -> list[Need]:
-    cache, _ = _cache_of(checkpoint)
-    kv_bytes = None if cache is None else cache.nbytes(settings)
-    return [Need(row, kv_bytes, cache) for row in weights]
-
-
-def _estimate(
-    checkpoint: Checkpoint, need: Need, others: Sequence[Need], budget: Budget, settings: FitSettings
-) -> MemoryEstimate:
-    verdict, reason = explain(need, others, budget, settings)
-    parts = (
-        MemoryPart(MemoryKind.WEIGHTS, need.weights.nbytes, Provenance.DERIVED, need.weights.note),
-        MemoryPart(MemoryKind.KV_CACHE, need.kv_bytes, Provenance.DERIVED, _cache_note(checkpoint, settings)),
-        MemoryPart(MemoryKind.COMPUTE, None, Provenance.ESTIMATED, "Not estimated yet."),
-        MemoryPart(MemoryKind.OVERHEAD, None, Provenance.ESTIMATED, "Not estimated yet."),
-    )
-    return MemoryEstimate(
-        need.weights.scheme_id, need.weights.bits_per_weight, parts, need.weights.file_bytes, verdict, reason
-    )
-
-
-def _cache_note(checkpoint: Checkpoint, settings: FitSettings) -> str:
-    note = _cache_of(checkpoint)[1]
-    trained = checkpoint.config.context_length if checkpoint.config else None
-    if trained is not None and settings.context > trained:
-        note = f"{note} The model was made for {count(trained)} tokens.".strip()
-    return note
+def _with_trained_context(part: MemoryPart, demand: Demand) -> MemoryPart:
+    trained = demand.model.trained_context
+    if trained is None or demand.settings.context <= trained:
+        return part
+    note = f"{part.note} The model was made for {count(trained)} tokens.".strip()
+    return MemoryPart(part.kind, part.nbytes, part.provenance, note, part.low, part.high)

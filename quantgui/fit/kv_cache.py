@@ -1,8 +1,8 @@
-"""Bytes of the KV cache: what attention keeps of every token so that it need not be computed again.
+"""What attention keeps of every token so that it need not be computed again, as far as the model decides it.
 
-Per sequence, the sum over layers of kept elements * tokens kept * bytes per element. Grouped-query attention keeps
-2 * KV heads * head width, latent attention (MLA) its latent and one rotary key, and sliding-window layers the last
-`window` tokens, as transformers' DynamicCache does. Checked against runtimes' logs in the tests.
+Per layer and token: 2 * KV heads * head width elements (grouped-query attention), or the latent and one rotary key
+(MLA); layers with a sliding window need the last `window` tokens. How many tokens a program sets aside, and in which
+type, is its own business: see `fit/runtimes`.
 """
 
 from __future__ import annotations
@@ -11,52 +11,71 @@ from collections import Counter
 from dataclasses import dataclass
 
 from quantgui.checkpoint.architectures import attention_layers, state_layers
-from quantgui.fit.settings import KV_TYPES, MAX_CONTEXT, FitSettings
+from quantgui.fit.settings import FitSettings, elements_bytes
 from quantgui.types import ModelConfig, UserError
 from quantgui.units import count
 
+CONVOLUTION_BYTES = 2
 STATE_BYTES = 4
-"""llama.cpp keeps the state of state-space and linear-attention layers in float32, whatever the cache's dtype."""
+"""transformers and vLLM keep the convolution's inputs in the model's 16 bits and the recurrent state in float32."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Layers:
+class LayerGroup:
     """Layers that keep alike."""
 
     count: int
     elements_per_token: int
     window: int | None
+    index_elements: int = 0  # beside, for the index of sparse attention
 
 
 @dataclass(frozen=True, slots=True)
 class KvCache:
-    """What a model keeps per token. Encoders keep nothing."""
+    """What a model keeps per token, and per sequence however long it is. Encoders keep nothing."""
 
-    groups: tuple[_Layers, ...]
-    state_elements: int = 0  # per sequence, of state-space and linear-attention layers, however long it is
+    groups: tuple[LayerGroup, ...]
+    convolution_elements: int = 0  # of state-space and linear-attention layers
+    recurrent_elements: int = 0
+
+    @property
+    def layers(self) -> int:
+        """Layers that keep something per token."""
+        return sum(group.count for group in self.groups)
+
+    @property
+    def largest_layer(self) -> int:
+        """Elements per token of the layer that keeps the most of all tokens; 0 where none does."""
+        return max((group.elements_per_token for group in self.groups if group.window is None), default=0)
+
+    @property
+    def index_elements(self) -> int:
+        """Elements per token of all indexes of sparse attention."""
+        return sum(group.count * group.index_elements for group in self.groups)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept at all."""
+        return not self.groups and not self.convolution_elements and not self.recurrent_elements
 
     def nbytes(self, settings: FitSettings) -> int:
-        """Bytes for all sequences of `settings`."""
-        return self._nbytes(settings.context, settings.batch, settings.kv_dtype)
+        """Bytes for all sequences of `settings` where no more than needed is set aside."""
+        return self.nbytes_for(settings.context, settings.batch, settings.kv_dtype)
 
-    def longest_context(self, budget: int, settings: FitSettings) -> int:
-        """The most tokens per sequence whose cache stays within `budget` bytes; 0 where not even one does."""
-        low, high = 0, MAX_CONTEXT
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._nbytes(middle, settings.batch, settings.kv_dtype) <= budget:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+    def nbytes_for(self, tokens: int, sequences: int, kv_dtype: str, index: bool = True) -> int:
+        """Bytes for so many sequences of so many tokens each; without `index`, what attention itself keeps."""
+        elements = sum(
+            group.count
+            * (group.elements_per_token + (group.index_elements if index else 0))
+            * (tokens if group.window is None else min(tokens, group.window))
+            for group in self.groups
+        )
+        return elements_bytes(elements * sequences, kv_dtype) + sequences * self.state_bytes
 
-    def _nbytes(self, context: int, batch: int, kv_dtype: str) -> int:
-        block, block_bytes = KV_TYPES[kv_dtype]
-        elements = 0
-        for group in self.groups:
-            tokens = context if group.window is None else min(context, group.window)
-            elements += group.count * group.elements_per_token * tokens
-        return -(-elements * batch * block_bytes // block) + batch * self.state_elements * STATE_BYTES
+    @property
+    def state_bytes(self) -> int:
+        """Bytes per sequence of the state of constant size."""
+        return CONVOLUTION_BYTES * self.convolution_elements + STATE_BYTES * self.recurrent_elements
 
 
 def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
@@ -65,7 +84,7 @@ def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
         return None, "The KV cache is not estimated: there is no config."
     try:
         layers = attention_layers(config)
-        state = sum(layer.elements for layer in state_layers(config))
+        states = state_layers(config)
     except UserError as error:
         return None, f"The KV cache is not estimated: {error}"
     if layers is None:
@@ -73,16 +92,19 @@ def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
             None,
             f"The KV cache of {config.model_type or 'this architecture'} is not estimated: it is not known here.",
         )
-    if any(layer.index_elements for layer in layers):
-        return None, "The KV cache is not estimated: what the index of sparse attention keeps differs between runtimes."
-    alike = Counter((layer.elements_per_token, layer.window) for layer in layers)
-    groups = tuple(_Layers(number, elements, window) for (elements, window), number in alike.items())
-    if not groups and not state:
-        return KvCache(()), "An encoder keeps no cache."
-    windows = {group.window for group in groups if group.window}
-    if windows and "general.architecture" in config.raw:
-        return None, "The KV cache is not estimated: how llama.cpp keeps sliding windows is not modelled yet."
-    note = f"Sliding layers keep their last {count(min(windows))} tokens." if windows else ""
-    if state:
-        note = f"{note} Layers without attention keep a state of constant size instead.".strip()
-    return KvCache(groups, state), note
+    alike = Counter((layer.elements_per_token, layer.window, layer.index_elements) for layer in layers)
+    groups = tuple(LayerGroup(number, *facts) for facts, number in alike.items())
+    cache = KvCache(groups, sum(s.convolution for s in states), sum(s.recurrent for s in states))
+    return cache, _note(cache)
+
+
+def _note(cache: KvCache) -> str:
+    if cache.is_empty:
+        return "An encoder keeps no cache."
+    windows = {group.window for group in cache.groups if group.window}
+    notes = [f"Sliding layers attend to the last {count(min(windows))} tokens."] if windows else []
+    if cache.convolution_elements or cache.recurrent_elements:
+        notes.append("Layers without attention keep a state of constant size instead.")
+    if cache.index_elements:
+        notes.append("What the index of sparse attention keeps differs between runtimes; 16 bits are assumed.")
+    return " ".join(notes)

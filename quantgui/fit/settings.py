@@ -41,6 +41,7 @@ class FitSettings:
     slots: int = 1
     flash_attention: bool = True
     imatrix: bool = False  # GGUF mixtures as with an importance matrix
+    kv_unified: bool = True  # llama.cpp: slots share one cache; without, each gets its part of the context
 
     def __post_init__(self) -> None:
         _check_count("context", self.context, MAX_CONTEXT, "tokens")
@@ -50,6 +51,18 @@ class FitSettings:
             raise UserError(
                 f"There is no KV cache type “{self.kv_dtype}”.", hint=f"Choose one of {', '.join(KV_TYPES)}."
             )
+
+
+def elements_bytes(elements: int, kv_dtype: str) -> int:
+    """Bytes of so many elements in a type of the KV cache, whole blocks."""
+    block, block_bytes = KV_TYPES[kv_dtype]
+    return -(-elements * block_bytes // block)
+
+
+def bits_per_element(kv_dtype: str) -> float:
+    """Bits per element of a type of the KV cache, scales included."""
+    block, block_bytes = KV_TYPES[kv_dtype]
+    return 8 * block_bytes / block
 
 
 def default_context(config: ModelConfig | None) -> int:

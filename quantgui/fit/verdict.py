@@ -7,17 +7,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantgui.fit.budget import Budget
-from quantgui.fit.kv_cache import KvCache
-from quantgui.fit.settings import FitSettings
+from quantgui.fit.demand import Demand
+from quantgui.fit.longest import CONTEXT_STEP, longest_context
+from quantgui.fit.placement import RAM_COMFORTABLE, Outcome, place
+from quantgui.fit.settings import bits_per_element
 from quantgui.fit.weights import WeightBytes
-from quantgui.types import Verdict
-from quantgui.units import count, memory
+from quantgui.types import GIB, Runtime, Verdict
+from quantgui.units import count, memory, percent
 
-TIGHT_ABOVE = 0.9
-"""Share of a memory beyond which too little is left for activations, fragmentation and the desktop."""
 SHORTEST_CONTEXT = 1024
 """A shorter context is no help to anybody."""
-CONTEXT_STEP = 256
+WORTH_SAYING = 0.2
+"""Share of the KV cache from which on it is named as the reason."""
+SMALLER_CACHES = {
+    Runtime.LLAMA_CPP: ("q8_0", "q4_0"),
+    Runtime.VLLM: ("fp8",),
+    Runtime.MLX: ("q8_0", "q4_0"),
+    Runtime.TRANSFORMERS: (),
+}
+ADVISED = frozenset(
+    {
+        *("BF16", "FP16", "FP8", "W8A8", "W8A8-dynamic", "INT8", "AWQ-4", "GPTQ-4", "INT4", "NF4-DQ"),
+        *("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "IQ3_M", "IQ2_M"),
+        *("MLX-8", "MLX-6", "MLX-4"),
+    }
+)
+"""What people are well served with, of every size; the other rows are named only where none of these helps."""
+APPLE_LIMIT = 0.84
+"""Share of the RAM to which `iogpus`' limit can be raised without starving the system."""
+SYSTEM_RESERVE = 2 * GIB
 
 _SEVERITY = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.OFFLOAD: 2, Verdict.TOO_LARGE: 3}
 _WOULD = {
@@ -28,80 +46,138 @@ _WOULD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What one row needs, and what it could be changed to."""
-
-    weights: WeightBytes
-    kv_bytes: int | None
-    cache: KvCache | None
-
-    @property
-    def total(self) -> int:
-        """Weights plus KV cache where it is known."""
-        return self.weights.nbytes + (self.kv_bytes or 0)
-
-
 def judge(total: int, budget: Budget) -> Verdict:
-    """The verdict on `total` bytes. More than 90 % of the primary memory is tight."""
-    if total <= TIGHT_ABOVE * budget.primary_bytes:
+    """The verdict on `total` bytes that need not lie in layers. More than 90 % of the primary memory is tight."""
+    if total <= RAM_COMFORTABLE * budget.primary_bytes:
         return Verdict.FITS
     if total <= budget.primary_bytes:
         return Verdict.TIGHT
     return Verdict.OFFLOAD if budget.device_bytes and total <= budget.pooled_bytes else Verdict.TOO_LARGE
 
 
-def explain(need: Need, others: Sequence[Need], budget: Budget, settings: FitSettings) -> tuple[Verdict, str]:
-    """Verdict and reason of one row; `others` are the rows it could be replaced by."""
-    verdict = judge(need.total, budget)
-    sentences = [_reason(verdict, need.total, budget)]
-    if need.kv_bytes is None:
-        sentences.append("Weights alone: the KV cache is not estimated.")
-    if verdict is not Verdict.FITS:
-        sentences.append(_change(need, others, budget, settings, verdict))
-    return verdict, " ".join(sentence for sentence in sentences if sentence)
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One row and where it lies."""
+
+    weights: WeightBytes
+    outcome: Outcome
+
+    @property
+    def total(self) -> int:
+        """Everything estimated."""
+        return self.weights.nbytes + self.outcome.load.total
 
 
-def _reason(verdict: Verdict, total: int, budget: Budget) -> str:
+def explain(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> str:
+    """The reason of a verdict; `others` are the rows it could be replaced by."""
+    sentences = [_reason(row, demand, budget)]
+    if demand.model.cache is None:
+        sentences.append("The KV cache is not estimated and comes on top.")
+    if row.outcome.verdict is not Verdict.FITS:
+        sentences.append(_change(row, others, demand, budget))
+    return " ".join(sentences)
+
+
+def _reason(row: Placed, demand: Demand, budget: Budget) -> str:
     limit, name = budget.primary_bytes, budget.primary_name
-    if verdict is Verdict.FITS:
-        return f"Needs {memory(total)} of the {memory(limit)} of {name}; {memory(limit - total)} stay free."
-    if verdict is Verdict.TIGHT:
-        return f"Needs {memory(total)} of the {memory(limit)} of {name}, which leaves little for activations."
-    if verdict is Verdict.OFFLOAD:
+    need = row.total - _beside_gpus(row, demand, budget)
+    if row.outcome.verdict is Verdict.FITS:
+        return f"Needs {memory(need)} of the {memory(limit)} of {name}; {memory(max(0, limit - need))} stay free."
+    if row.outcome.verdict is Verdict.TIGHT:
+        return f"Needs {memory(need)} of the {memory(limit)} of {name}, which leaves little for anything else."
+    if row.outcome.verdict is Verdict.OFFLOAD:
+        if need <= limit:  # whole layers or equal shares do not come out even
+            return (
+                f"Needs {memory(need)}, which cannot be dealt out to these GPUs; the rest would run from RAM, slower."
+            )
         return (
-            f"Needs {memory(total - limit)} more than the {memory(limit)} of {name}; "
+            f"Needs {memory(need - limit)} more than the {memory(limit)} of {name}; "
             "the rest would run from RAM, much slower."
         )
+    if budget.device_bytes and not demand.rules.can_offload and not budget.unified:
+        return f"Needs {memory(need)}, but there are {memory(limit)} of {name}, and {demand.rules.runtime} uses no RAM."
     if budget.device_bytes and budget.ram_bytes and not budget.unified:
-        return f"Needs {memory(total)}, but {name} and RAM together are {memory(budget.pooled_bytes)}."
+        return f"Needs {memory(row.total)}, but {name} and RAM together are {memory(budget.pooled_bytes)}."
     return (
-        f"Needs {memory(total)}, but there are {memory(budget.pooled_bytes)} of {'memory' if budget.unified else name}."
+        f"Needs {memory(row.total)}, but there are {memory(budget.pooled_bytes)} "
+        f"of {'memory' if budget.unified else name}."
     )
 
 
-def _change(need: Need, others: Sequence[Need], budget: Budget, settings: FitSettings, verdict: Verdict) -> str:
-    """The smallest change that would pass: a shorter context, else the next smaller precision that does better."""
-    context = _context_that_fits(need, budget, settings)
-    if context is not None:
-        return f"A context of {count(context)} tokens would fit."
-    smaller = [other for other in others if other.total < need.total]
+def _beside_gpus(row: Placed, demand: Demand, budget: Budget) -> int:
+    """Bytes that lie in RAM even where everything is on dedicated GPUs."""
+    if not budget.gpus or budget.unified:
+        return 0
+    return demand.rules.host_weights(row.weights) + row.outcome.load.host_buffers
+
+
+def _change(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> str:
+    """The smallest change that would pass: usage, the system's limit, another precision, more memory."""
+    usage = _lighter_usage(row, demand, budget)
+    if usage:
+        return usage
+    raised = _raised_limit(row, budget)
+    return raised or _smaller_row(row, others, demand, budget)
+
+
+def _lighter_usage(row: Placed, demand: Demand, budget: Budget) -> str:
+    """A shorter context, or a smaller type of cache; "" where neither helps."""
+    if not row.outcome.load.kv_bytes:
+        return ""
+    changes = []
+    context = longest_context(row.weights, demand, budget)
+    if context is not None and SHORTEST_CONTEXT <= context < demand.settings.context:
+        changes.append(f"a context of {count(context // CONTEXT_STEP * CONTEXT_STEP)} tokens")
+    asked = bits_per_element(demand.settings.kv_dtype)
+    for kv_dtype in SMALLER_CACHES[demand.rules.runtime]:
+        smaller = bits_per_element(kv_dtype) < asked
+        if smaller and place(row.weights, demand.with_kv(kv_dtype), budget).verdict is Verdict.FITS:
+            changes.append(f"a KV cache in {kv_dtype}")
+            break
+    if not changes:
+        return ""
+    share = row.outcome.load.kv_bytes / row.total
+    said = f"The KV cache is {percent(share)} of it; " if share >= WORTH_SAYING else ""
+    sentence = f"{said}{' or '.join(changes)} would fit."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _raised_limit(row: Placed, budget: Budget) -> str:
+    """On Apple computers the GPU's part of the RAM can be raised; "" where that would not be enough."""
+    if not budget.is_apple or row.outcome.verdict is not Verdict.OFFLOAD:
+        return ""
+    most = max(int(APPLE_LIMIT * budget.ram_bytes), budget.ram_bytes - 4 * SYSTEM_RESERVE)
+    if row.total > most:
+        return ""
+    mib = math.ceil(row.total / 2**20 / 256) * 256
+    return f"sudo sysctl iogpu.wired_limit_mb={mib} lets the GPU use enough of the RAM."
+
+
+def _smaller_row(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> str:
+    """The largest smaller precision that does better: one that serves people well, if need be with less context."""
+    smaller = sorted((other for other in others if other.total < row.total), key=lambda other: -other.total)
     if not smaller:
-        enough = memory(math.ceil(need.total / TIGHT_ABOVE))
+        enough = memory(math.ceil(row.total / RAM_COMFORTABLE))
         return f"Nothing here is smaller; {enough} of {budget.primary_name} would be enough."
-    best = min(smaller, key=lambda other: (_SEVERITY[judge(other.total, budget)], -other.total))
-    outcome = judge(best.total, budget)
-    if _SEVERITY[outcome] < _SEVERITY[verdict]:
-        return f"{best.weights.scheme_id} would {_WOULD[outcome]}."
+    advised = [other for other in smaller if other.weights.scheme_id in ADVISED]
+    in_memory = _best([other for other in advised if _SEVERITY[other.outcome.verdict] < _SEVERITY[Verdict.OFFLOAD]])
+    if in_memory is not None:
+        return f"{in_memory.weights.scheme_id} would {_WOULD[in_memory.outcome.verdict]}."
+    for other in advised:
+        context = longest_context(other.weights, demand, budget) or 0
+        if SHORTEST_CONTEXT <= context < demand.settings.context:
+            return f"{other.weights.scheme_id} with a context of {count(context)} tokens would fit."
+    best = _best(smaller)
+    if best is not None and _SEVERITY[best.outcome.verdict] < _SEVERITY[row.outcome.verdict]:
+        return f"{best.weights.scheme_id} would {_WOULD[best.outcome.verdict]}."
     least = min(smaller, key=lambda other: other.total)
     return f"Even {least.weights.scheme_id} needs {memory(least.total)}."
 
 
-def _context_that_fits(need: Need, budget: Budget, settings: FitSettings) -> int | None:
-    if need.cache is None or not need.kv_bytes:
-        return None
-    room = int(TIGHT_ABOVE * budget.primary_bytes) - need.weights.nbytes
-    if room <= 0:
-        return None
-    context = need.cache.longest_context(room, settings) // CONTEXT_STEP * CONTEXT_STEP
-    return context if SHORTEST_CONTEXT <= context < settings.context else None
+def _best(rows: Sequence[Placed]) -> Placed | None:
+    """The first of the rows with the best verdict among them, sensible ones before others."""
+    return min(
+        rows,
+        key=lambda row: (_SEVERITY[row.outcome.verdict], row.weights.scheme_id not in ADVISED),
+        default=None,
+    )

@@ -84,7 +84,7 @@ def share_of_experts(checkpoint: Checkpoint) -> float:
         use = expert_use(checkpoint.config) if checkpoint.config else None
     except UserError:  # the KV cache says what is wrong with such a config
         return 1.0
-    return use[0] / use[1] if use else 1.0
+    return use.used / use.count if use else 1.0
 
 
 def _place(tensor: TensorInfo, has_head: bool, layers: int | None) -> _Place:

@@ -88,7 +88,6 @@ def test_an_encoder_keeps_nothing() -> None:
         read_config({"model_type": "mystery", "num_hidden_layers": 2}),
         read_config({**GEMMA3, "layer_types": ["linear_attention"] * 12}),
         read_config({**GEMMA3, "num_key_value_heads": 3}),
-        find_entry("deepseek-ai/DeepSeek-V3.2").config,
     ],
 )
 def test_what_is_not_known_is_none_with_a_reason(config: ModelConfig | None) -> None:
@@ -111,12 +110,19 @@ def test_the_facts_of_a_gguf_header_are_enough(architecture: str, keys: dict[str
     assert cache_of(config).nbytes(FitSettings(1)) == 3 * bytes_per_token
 
 
-def test_the_sliding_window_of_a_gguf_is_left_to_its_runtime() -> None:
+def test_the_sliding_window_of_a_gguf_header_counts() -> None:
     raw = {"general.architecture": "gemma3", "gemma3.attention.sliding_window": 1024}
-    config = ModelConfig("gemma3", num_layers=3, num_heads=4, num_kv_heads=2, head_dim=16, raw=raw)
+    config = ModelConfig("gemma3", num_layers=12, num_heads=4, num_kv_heads=2, head_dim=16, raw=raw)
+    assert cache_of(config).nbytes(FitSettings(4096)) == (2 * 4096 + 10 * 1024) * 128
+
+
+def test_the_index_of_sparse_attention_is_assumed_and_said() -> None:
+    config = find_entry("deepseek-ai/DeepSeek-V3.2").config
     cache, note = kv_cache(config)
-    assert cache is None
-    assert "llama.cpp" in note
+    assert cache is not None
+    assert "index" in note
+    assert cache.nbytes(FitSettings(1)) == 61 * (512 + 64 + 128) * 2
+    assert cache.nbytes_for(1, 1, "f16", index=False) == 61 * (512 + 64) * 2
 
 
 def test_no_catalogue_model_breaks_it() -> None:
@@ -140,14 +146,3 @@ def test_more_tokens_and_more_sequences_never_take_less(
     shorter = cache.nbytes(FitSettings(context, batch, kv_dtype))
     assert cache.nbytes(FitSettings(context + more, batch, kv_dtype)) >= shorter
     assert cache.nbytes(FitSettings(context, batch + 1, kv_dtype)) > shorter
-
-
-@settings(deadline=None)
-@given(budget=st.integers(0, 2**34), batch=st.integers(1, 8), kv_dtype=st.sampled_from(list(KV_TYPES)))
-def test_the_longest_context_is_the_longest(budget: int, batch: int, kv_dtype: str) -> None:
-    cache = cache_of(read_config(GEMMA3))
-    longest = cache.longest_context(budget, FitSettings(1, batch, kv_dtype))
-    if longest:
-        assert cache.nbytes(FitSettings(longest, batch, kv_dtype)) <= budget
-    if longest < 10**8:
-        assert cache.nbytes(FitSettings(longest + 1, batch, kv_dtype)) > budget

@@ -11,7 +11,7 @@ import pkgutil
 from dataclasses import replace
 from functools import cache
 
-from quantgui.checkpoint.architectures._experts import experts_per_token
+from quantgui.checkpoint.architectures._experts import ExpertUse, experts_per_token
 from quantgui.checkpoint.architectures._family import AttentionLayer, Family, Shapes, StateLayer
 from quantgui.checkpoint.architectures._keys import Keys, hub_name
 from quantgui.checkpoint.architectures._unnamed import guessed_model_type
@@ -71,7 +71,7 @@ def state_layers(config: ModelConfig) -> tuple[StateLayer, ...]:
     return () if family is None else family.state(_keys(config))
 
 
-def expert_use(config: ModelConfig) -> tuple[int, int] | None:
+def expert_use(config: ModelConfig) -> ExpertUse | None:
     """How many of how many routed experts a token passes through; None for dense models and where not stated.
 
     Raises UserError for impossible values.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from quantgui.checkpoint.architectures._keys import Keys
 from quantgui.types import UserError
@@ -35,12 +36,23 @@ _USED_BY_DEFAULT: Mapping[str, int] = {
 """What transformers takes where the config states nothing."""
 
 
-def experts_per_token(keys: Keys) -> tuple[int, int] | None:
-    """(used, all) routed experts; None for dense models. Raises UserError where more are used than there are."""
+@dataclass(frozen=True, slots=True)
+class ExpertUse:
+    """A token passes through `used` of `count` routed experts; `width` neurons inside them and the shared ones."""
+
+    used: int
+    count: int
+    width: int
+
+
+def experts_per_token(keys: Keys) -> ExpertUse | None:
+    """What a mixture uses per token; None for dense models. Raises UserError where more are used than there are."""
     count = next((number for number in (keys.count(name) for name in _COUNT) if number), 0)
     used = keys.optional(*_USED) or _USED_BY_DEFAULT.get(keys.model_type)
     if count < 2 or used is None:
         return None
     if used > count:
         raise UserError(f"The config states {used} experts per token, but only {count} experts.")
-    return used, count
+    inner = keys.optional("moe_intermediate_size", "intermediate_size") or 0
+    shared = keys.optional("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size")
+    return ExpertUse(used, count, used * inner + (shared or keys.count("n_shared_experts") * inner))
