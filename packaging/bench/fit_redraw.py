@@ -1,41 +1,75 @@
-"""How long a change of the context takes until every row of the fit table is known again: one frame is 16 ms."""
+"""How long a change of the context takes until the whole fit table is on the screen again: one frame is 16 ms."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 NAME = "fit-redraw"
-HELP = "all rows of a 400-tensor model after a change of context; must stay under 16 ms"
+HELP = "every row of a 400-tensor model estimated and painted after a change of context; must stay under 16 ms"
+MODEL, HARDWARE = "Qwen/Qwen3-4B", "RTX 3060"
 REPEATS = 200
+FRAME_MS = 16
 
 
 def run(work: Path) -> dict[str, object]:
-    """First pass (a model was picked) and later passes (a slider moves), in milliseconds. `work` is not needed."""
+    """Estimates alone, and with the page around them (offscreen, 1280 x 800, all rows unfolded), in milliseconds."""
     from quantgui.checkpoint.catalogue import find_entry
-    from quantgui.fit.estimate import estimate_all
+    from quantgui.fit.estimate import estimate_table
     from quantgui.fit.settings import FitSettings
     from quantgui.hardware.catalogue import target
 
-    checkpoint = find_entry("Qwen/Qwen3-4B").checkpoint()
-    hardware = target("RTX 3060")
-    first = _milliseconds(lambda: estimate_all(checkpoint, hardware, FitSettings(1024)))
-    later = sorted(
-        _milliseconds(lambda n=n: estimate_all(checkpoint, hardware, FitSettings(1024 + n))) for n in range(REPEATS)
-    )
+    checkpoint, hardware = find_entry(MODEL).checkpoint(), target(HARDWARE)
+    first = _milliseconds(lambda: estimate_table(checkpoint, hardware, FitSettings(1024)))
+    estimates = _distribution(lambda n: estimate_table(checkpoint, hardware, FitSettings(1024 + n)))
+    page = _distribution(_page(work))
     return {
         "tensors": len(checkpoint.tensors),
-        "rows": len(estimate_all(checkpoint, hardware)),
-        "first_ms": round(first, 2),
-        "median_ms": round(statistics.median(later), 3),
-        "p99_ms": round(later[int(0.99 * REPEATS)], 3),
-        "ok": later[int(0.99 * REPEATS)] < 16,
+        "rows": len(estimate_table(checkpoint, hardware)),
+        "first_estimate_ms": round(first, 1),
+        "estimate_median_ms": round(statistics.median(estimates), 2),
+        "redraw_median_ms": round(statistics.median(page), 2),
+        "redraw_p99_ms": round(page[int(0.99 * REPEATS)], 2),
+        "ok": page[int(0.99 * REPEATS)] < FRAME_MS,
     }
 
 
-def _milliseconds(call: object) -> float:
-    assert callable(call)
+def _page(work: Path) -> Callable[[int], None]:
+    """What moves the slider by one and paints the page at once."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from quantgui.gui.application import build
+    from quantgui.gui.fit.groups import GGUF, HUGGING_FACE
+    from quantgui.gui.fit.view import FitPage
+    from quantgui.hardware.catalogue import target
+
+    app, window, state = build(work)
+    state.remember("fit.unfolded", f"{GGUF},{HUGGING_FACE}")
+    state.choose_hardware(target(HARDWARE))
+    state.open_model(MODEL)
+    window.resize(1280, 800)
+    window.show_page("fit")
+    window.show()
+    page = window.page("fit")
+    assert isinstance(page, FitPage)
+    while not state.estimates:
+        app.processEvents()
+
+    def move(number: int) -> None:
+        state.change_fit(context=1024 + number)
+        app.processEvents()
+
+    return move
+
+
+def _distribution(call: Callable[[int], object]) -> list[float]:
+    call(0)  # what is remembered per model
+    return sorted(_milliseconds(lambda n=n: call(n)) for n in range(1, REPEATS + 1))
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return 1000 * (time.perf_counter() - started)

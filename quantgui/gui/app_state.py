@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -63,9 +63,9 @@ class AppState(QObject):
         self._error: UserError | None = None
         self._machine = UNKNOWN_MACHINE
         self._hardware = self._session.hardware or UNKNOWN_MACHINE
-        self._fit = FitState(self._session.fit or FitSettings(), self)
-        self._fit.changed.connect(self.fit_changed)
-        self._fit.failed.connect(self.message)
+        self.fit = FitState(self._session.fit or FitSettings(), home.corrections_file, self)
+        self.fit.changed.connect(self.fit_changed)
+        self.fit.failed.connect(self.message)
         self._recipes = History(self._session.recipe or DEFAULT_RECIPE)
         self._selected: str | None = None
         self._background = Background(self)
@@ -108,12 +108,12 @@ class AppState(QObject):
     @property
     def fit_settings(self) -> FitSettings:
         """Context length, batch and the rest of what an estimate depends on."""
-        return self._fit.settings
+        return self.fit.settings
 
     @property
     def estimates(self) -> Sequence[MemoryEstimate]:
         """One estimate per precision for the open model on the chosen hardware; empty without a model."""
-        return self._fit.estimates
+        return self.fit.estimates
 
     @property
     def recipe(self) -> Recipe:
@@ -215,13 +215,17 @@ class AppState(QObject):
 
     def change_fit(self, **fields: Any) -> None:
         """Replace fields of `fit_settings` and estimate again. A context set here stays with the open model."""
-        changed = replace(self._fit.settings, **fields)
-        if changed != self._fit.settings:
-            self._fit.settings = changed
+        changed = replace(self.fit.settings, **fields)
+        if changed != self.fit.settings:
+            self.fit.settings = changed
             self._remember(fit=changed)
             if "context" in fields and self._checkpoint is not None:
                 self._remember(contexts={**self._session.contexts, self._session.model: changed.context})
             self._estimate()
+
+    def in_background(self, work: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
+        """Call `work()` off the GUI thread, then `then(future)` on it. For short work: models are opened there too."""
+        self._background.run(work, then)
 
     # --- commands: recipe ---------------------------------------------------------------------------------------
 
@@ -344,7 +348,7 @@ class AppState(QObject):
         contexts = {key: value for key, value in self._session.contexts.items() if key in recent}
         self._remember(model=reference, recent_models=recent[:RECENT_MODELS], contexts=contexts)
         context = contexts.get(reference, default_context(checkpoint.config))
-        self._fit.settings = replace(self._fit.settings, context=context)
+        self.fit.settings = replace(self.fit.settings, context=context)
         log.info("opened %s: %d tensors, %d parameters", reference, len(checkpoint.tensors), checkpoint.parameters)
         self.checkpoint_changed.emit()
         self.selection_changed.emit()
@@ -370,7 +374,7 @@ class AppState(QObject):
             self.hardware_changed.emit()
 
     def _estimate(self) -> None:
-        self._fit.estimate(self._checkpoint, None if self._hardware is UNKNOWN_MACHINE else self._hardware)
+        self.fit.estimate(self._checkpoint, None if self._hardware is UNKNOWN_MACHINE else self._hardware)
 
     def _announce_recipe(self, changed: bool) -> None:
         if changed:

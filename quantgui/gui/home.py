@@ -30,6 +30,11 @@ class Home:
         return self.config / "session.json"
 
     @property
+    def corrections_file(self) -> Path:
+        """What real runs taught the estimates."""
+        return self.config / "corrections.json"
+
+    @property
     def log_file(self) -> Path:
         """The newest log file; older ones stand beside it with a number."""
         return self.logs / "quantgui.log"

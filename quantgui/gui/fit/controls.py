@@ -19,6 +19,7 @@ from quantgui.types import Runtime
 
 LOWEST_CONTEXT, HIGHEST_CONTEXT = 9, 20  # exponents of two: 512 tokens to a million
 ALL_RUNTIMES = "All"
+FIELD_HEIGHT = 32
 _FOLD = "fit.more"
 
 
@@ -56,7 +57,7 @@ class Controls(QWidget):
         state = self._state
         for box in (self._slots, self._devices, self._batch):
             box.setKeyboardTracking(False)
-            box.setFixedWidth(76)
+            box.setFixedSize(76, FIELD_HEIGHT)
         row = QHBoxLayout()
         row.setSpacing(18)
         row.addWidget(self._context, 1)
@@ -127,6 +128,7 @@ def _choices(name: str, texts: list[str], word: str) -> QComboBox:
     made.addItems(texts)
     made.setAccessibleName(name)
     made.setToolTip(glossary.explain(word))
+    made.setFixedHeight(FIELD_HEIGHT)
     return made
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from quantgui.fit.commands import command_for
 from quantgui.gui.app_state import AppState
 from quantgui.gui.fit.details import Details
 from quantgui.gui.fit.table_card import TableCard
 
-SIDE_WIDTH = 300
+SIDE_WIDTH, LEAST_SIDE = 288, 240
+_SIDE = "fit.side"
 
 
 class FitsPanel(QWidget):
@@ -26,12 +27,23 @@ class FitsPanel(QWidget):
         self.table.picked.connect(self.picked)
         self.table.chosen.connect(self.chosen)
         self.details = Details()
-        self.details.setFixedWidth(SIDE_WIDTH)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(14)
-        row.addWidget(self.table, 1)
-        row.addWidget(self.details)
+        self.details.setMinimumWidth(LEAST_SIDE)
+        self._split = QSplitter()
+        self._split.setChildrenCollapsible(False)
+        self._split.setHandleWidth(14)
+        self._split.addWidget(self.table)
+        self._split.addWidget(self.details)
+        self._split.setStretchFactor(0, 1)
+        self._split.setSizes([10_000, _width(state.remembered(_SIDE))])
+        self._split.splitterMoved.connect(lambda: state.remember(_SIDE, str(self._split.sizes()[1])))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._split)
+
+    def clear(self) -> None:
+        """There is nothing to show."""
+        self.table.clear()
+        self.details.hide()
 
     def show_pick(self, scheme_id: str, best: str) -> None:
         """Draw the newest estimates with this row picked and that one recommended."""
@@ -41,3 +53,9 @@ class FitsPanel(QWidget):
         if estimate is not None and state.checkpoint is not None:
             command = command_for(estimate, state.checkpoint, state.hardware, state.fit_settings)
             self.details.show_estimate(estimate, command)
+            self.details.show()
+
+
+def _width(remembered: str) -> int:
+    """Width of the details as it was left, in device-independent pixels."""
+    return max(LEAST_SIDE, int(remembered)) if remembered.isdigit() else SIDE_WIDTH

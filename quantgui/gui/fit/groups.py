@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from quantgui.quant.method import Kind
+from quantgui.quant.registry import all_methods
 from quantgui.types import MemoryEstimate, Runtime
 
 HUGGING_FACE, GGUF, MLX = "Hugging Face", "GGUF", "MLX"
@@ -17,8 +20,8 @@ TITLES = {
 _OF_RUNTIME = {Runtime.LLAMA_CPP: GGUF, Runtime.MLX: MLX}
 USUAL_GGUF = frozenset({"GGUF-BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"})
 """What people who publish GGUF files usually offer."""
-RARE = frozenset({"FP32", "NF4", "FP4", "FP4-DQ", "INT3"})
-"""Rows of Hugging Face that another row beats in size at equal quality."""
+RARE = frozenset({"FP32", "FP16", "W8A8-dynamic", "NF4", "FP4", "FP4-DQ", "INT3", "Ternary", "Binary"})
+"""Rows of Hugging Face that another row equals in size or beats in quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,14 @@ def is_usual(estimate: MemoryEstimate) -> bool:
     """Whether the row is worth showing to everybody."""
     if group_of(estimate) == GGUF:
         return estimate.scheme_id in USUAL_GGUF
-    return estimate.scheme_id not in RARE
+    return estimate.scheme_id not in RARE | _trained()
+
+
+@cache
+def _trained() -> frozenset[str]:
+    """Precisions that need a training run before they are any good."""
+    trained = (method for method in all_methods().values() if method.kind is Kind.TRAINED)
+    return frozenset(row.id for method in trained for row in method.rows)
 
 
 def grouped(

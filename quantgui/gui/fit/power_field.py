@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayou
 
 from quantgui.gui.widgets.text import small, term
 
-SLIDER_WIDTH, BOX_WIDTH = 150, 100
+SLIDER_WIDTH, BOX_WIDTH, BOX_HEIGHT = 150, 100, 32
 
 
 class PowerField(QWidget):
@@ -24,7 +24,7 @@ class PowerField(QWidget):
         self._slider.setAccessibleName(f"{title}, powers of two")
         self._box = QSpinBox()
         self._box.setRange(1, maximum)
-        self._box.setFixedWidth(BOX_WIDTH)
+        self._box.setFixedSize(BOX_WIDTH, BOX_HEIGHT)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._box.setAccessibleName(title)
         self._box.setKeyboardTracking(False)

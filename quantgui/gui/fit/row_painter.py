@@ -16,7 +16,7 @@ from quantgui.gui.widgets.verdict_badge import paint_badge
 from quantgui.types import MemoryEstimate
 
 PAD = 8
-LABEL_ROOM = 74
+LABEL_ROOM = 66
 BAR_HEIGHT = 14
 _WHISKER = 3.5
 Rects = Mapping[int, QRectF]

@@ -94,8 +94,12 @@ def _paint_axis(painter: QPainter, cell: QRectF, scale: Scale) -> None:
         words = f"{limit.name} {formatting.memory(limit.nbytes)}"
         if limit.is_far:
             words += ", far to the right"
+            room = QRectF(cell.left(), top, cell.width() - PAD, _LINE)
+            shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room.width())
+            room.setLeft(room.right() - metrics.horizontalAdvance(shown) - 6)
+            painter.fillRect(room, colors.color("surface"))  # the first limit's line passes here
             painter.setPen(colors.color("muted"))
-            painter.drawText(QRectF(cell.left(), top, cell.width() - PAD, _LINE), Qt.AlignmentFlag.AlignRight, words)
+            painter.drawText(room, Qt.AlignmentFlag.AlignRight, shown)
             continue
         x = bar_x(limit.nbytes, scale, cell)
         width = metrics.horizontalAdvance(words) + 2

@@ -21,7 +21,7 @@ from quantgui.gui.fit.table_model import Line, TableModel
 from quantgui.types import MemoryEstimate
 
 Index = QModelIndex | QPersistentModelIndex
-MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 56, 200
+MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 56, 190
 _GIVEN_UP = (QUALITY, SPEED, CONTEXT)
 """Columns that make room in a narrow window, the first one first; the details say the same."""
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)

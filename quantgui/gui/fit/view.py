@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtWidgets import QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -11,16 +12,24 @@ from quantgui.fit.recommendation import Recommendation
 from quantgui.gui.app_state import AppState
 from quantgui.gui.commands import use_precision
 from quantgui.gui.fit import findings
+from quantgui.gui.fit.ask_panel import AskPanel
+from quantgui.gui.fit.calibrate_dialog import CalibrateDialog
+from quantgui.gui.fit.compare_panel import ComparePanel
 from quantgui.gui.fit.controls import Controls
+from quantgui.gui.fit.export_menu import export_button
 from quantgui.gui.fit.fits_panel import FitsPanel
-from quantgui.gui.fit.words import name_of
+from quantgui.gui.fit.picture import save_picture
+from quantgui.gui.fit.training_panel import TrainingPanel
+from quantgui.gui.fit.words import RUNTIMES, name_of
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.empty_state import EmptyState
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.quant.registry import rows
 from quantgui.types import UserError
 
+FINE_TUNE = "Fine-tune"
 _SEGMENT = "fit.segment"
+CALIBRATE_TIP = "Compare with the log of a real run, and remember the difference for this device"
 NOT_MADE_HERE = "This precision is made by other programs; the command beside the table runs it."
 
 
@@ -32,12 +41,20 @@ class FitPage(PageFrame):
         self._state = state
         self._picked = ""
         self._best: Recommendation | None = None
+        self._export = export_button(state, self._shown_id, self._save_picture, self)
+        self._calibrate = button("Calibrate…", self.calibrate, tip=CALIBRATE_TIP)
         self._use_button = button("Use this precision", self._use, primary=True)
-        self.buttons.addWidget(self._use_button)
+        for widget in (self._export, self._calibrate, self._use_button):
+            self.buttons.addWidget(widget)
         self.fits = FitsPanel(state)
         self.fits.picked.connect(self._pick)
         self.fits.chosen.connect(self._pick_and_use)
-        self._segments: list[tuple[str, Callable[[], QWidget]]] = [("What fits", lambda: self.fits)]
+        self._segments: list[tuple[str, Callable[[], QWidget]]] = [
+            ("What fits", lambda: self.fits),
+            ("Compare hardware", lambda: ComparePanel(state)),
+            (FINE_TUNE, lambda: TrainingPanel(state)),
+            ("Ask", lambda: AskPanel(state, self._shown_id)),
+        ]
         self._made: dict[int, QWidget] = {}
         self._stack = QStackedWidget()
         self._stack.addWidget(self._content())
@@ -84,6 +101,7 @@ class FitPage(PageFrame):
             self._made[number] = self._segments[number][1]()
             self._panels.addWidget(self._made[number])
         self._panels.setCurrentWidget(self._made[number])
+        self._controls.setVisible(self._segments[number][0] != FINE_TUNE)  # which has fields of its own
         self._state.remember(_SEGMENT, str(number))
 
     def _forget_pick(self) -> None:
@@ -94,11 +112,13 @@ class FitPage(PageFrame):
         state = self._state
         checkpoint, estimates = state.checkpoint, state.estimates
         self._stack.setCurrentIndex(1 if checkpoint is None else 0)
-        self._use_button.setVisible(bool(estimates))
+        for widget in (self._export, self._calibrate, self._use_button):
+            widget.setVisible(bool(estimates))
         budget = self._budget()
         if checkpoint is None or not estimates or budget is None:
-            self.set_title("What fits?")
+            self._show_nothing()
             return
+        self.show_error(None)
         self._best = findings.recommended(estimates, state.hardware)
         self.set_title(
             findings.headline(self._best, estimates, budget),
@@ -106,6 +126,28 @@ class FitPage(PageFrame):
         )
         self.fits.show_pick(self._shown_id(), self._best.scheme_id if self._best else "")
         self._show_button()
+
+    def calibrate(self) -> None:
+        """Compare the picked row with a log of a real run."""
+        shown = self._shown_id()
+        CalibrateDialog(self._state, next(e for e in self._state.estimates if e.scheme_id == shown), self).open()
+
+    def _show_nothing(self) -> None:
+        """No estimates: say so where a program was chosen that cannot load the model."""
+        runtime = self._state.fit_settings.runtime
+        is_ready = self._state.checkpoint is not None and self._state.hardware.kind != ""
+        if is_ready and runtime is not None:
+            self.set_title(f"Nothing of this model runs in {RUNTIMES[runtime]}", "Choose another program.")
+        else:
+            self.set_title("What fits?")
+        self.fits.clear()
+
+    def _save_picture(self, path: Path) -> None:
+        view, state = self.fits.table.view, self._state
+        if view.scale is not None and state.checkpoint is not None:
+            best = self._best.scheme_id if self._best else ""
+            below = findings.subtitle(state.checkpoint, state.hardware, state.fit_settings)
+            save_picture(path, self.title, below, view.lines.groups, view.scale, best, state.recipe.base.id)
 
     def _budget(self) -> Budget | None:
         if not self._state.estimates:
@@ -129,7 +171,7 @@ class FitPage(PageFrame):
         ids = [estimate.scheme_id for estimate in self._state.estimates]
         if self._picked in ids:
             return self._picked
-        return self._best.scheme_id if self._best else ids[-1]
+        return self._best.scheme_id if self._best else "".join(ids[-1:])
 
     def _pick(self, scheme_id: str) -> None:
         self._picked = scheme_id

@@ -44,6 +44,11 @@ class PageFrame(QWidget):
         else:
             layout.addLayout(self.body, 1)
 
+    @property
+    def title(self) -> str:
+        """What the page says it found."""
+        return self._title.text()
+
     def set_title(self, text: str, subtitle: str = "") -> None:
         """Say what was found; an empty subtitle takes no room."""
         self._title.setText(text)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent
+from functools import cache
+from math import ceil
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from quantgui.gui import icons, theme
@@ -18,6 +21,7 @@ WORDS = {
 HEIGHT = 22
 _ICON = 14
 _PADDING = 7
+_SCALE = 3  # pixels per device-independent pixel: sharp up to 300 % scaling
 
 
 def badge_width(verdict: Verdict) -> float:
@@ -28,22 +32,36 @@ def badge_width(verdict: Verdict) -> float:
 
 def paint_badge(painter: QPainter, left: float, middle: float, verdict: Verdict) -> None:
     """Draw the badge with its left edge at `left`, centred on the height `middle`."""
+    painter.drawPixmap(QPointF(left, middle - HEIGHT / 2), _picture(verdict, theme.current().name))
+
+
+@cache
+def _picture(verdict: Verdict, theme_name: str) -> QPixmap:
+    """The badge as a picture: a table paints many of them, and rounded corners take long."""
+    picture = QPixmap(QSize(ceil(badge_width(verdict)), HEIGHT) * _SCALE)
+    picture.setDevicePixelRatio(_SCALE)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    _paint(painter, verdict)
+    painter.end()
+    return picture
+
+
+def _paint(painter: QPainter, verdict: Verdict) -> None:
     colors = theme.current()
     color = colors.verdict(verdict)
-    rect = QRectF(left, middle - HEIGHT / 2, badge_width(verdict), HEIGHT)
+    rect = QRectF(0, 0, badge_width(verdict), HEIGHT)
     background = QColor(color)
     background.setAlphaF(0.16 if colors.is_dark else 0.11)
-    painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(background)
     painter.drawRoundedRect(rect, HEIGHT / 2, HEIGHT / 2)
-    icons.paint(painter, verdict.value, QRectF(left + _PADDING, middle - _ICON / 2, _ICON, _ICON), color.name())
+    icons.paint(painter, verdict.value, QRectF(_PADDING, (HEIGHT - _ICON) / 2, _ICON, _ICON), color.name())
     painter.setFont(_font())
     painter.setPen(color)
     words = rect.adjusted(_PADDING + _ICON + 5, 0, 0, 0)
     painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, WORDS[verdict])
-    painter.restore()
 
 
 class VerdictBadge(QWidget):
