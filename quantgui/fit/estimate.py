@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.completion import completed
 from quantgui.fit.demand import Demand
 from quantgui.fit.gguf_weights import gguf_weights
-from quantgui.fit.longest import longest_context
+from quantgui.fit.longest import Longest
 from quantgui.fit.model_facts import facts_of
 from quantgui.fit.placement import describe, place
 from quantgui.fit.runtimes import RULES
@@ -51,10 +52,9 @@ def estimate_table(
     program that its files are made for. Raises UserError where the hardware's memory is not known.
     """
     settings = settings or FitSettings()
-    budget = budget_of(hardware)
     estimates: list[MemoryEstimate] = []
     for runtime, weights in _tables(checkpoint, settings):
-        estimates += _estimates(checkpoint, weights, runtime, budget, settings)
+        estimates += _estimates(checkpoint, weights, runtime, hardware, settings)
     return tuple(estimates)
 
 
@@ -64,7 +64,7 @@ def estimate_all(
     """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is."""
     settings = settings or FitSettings()
     runtime = _hub_runtime(settings)
-    return tuple(_estimates(checkpoint, weights_per_row(checkpoint), runtime, budget_of(hardware), settings))
+    return tuple(_estimates(checkpoint, weights_per_row(checkpoint), runtime, hardware, settings))
 
 
 def estimate_gguf(
@@ -73,7 +73,7 @@ def estimate_gguf(
     """One estimate per GGUF file type, largest first; empty where llama.cpp's names for the model are not known."""
     settings = settings or FitSettings()
     weights = gguf_weights(checkpoint, imatrix or settings.imatrix)
-    return tuple(_estimates(checkpoint, weights, Runtime.LLAMA_CPP, budget_of(hardware), settings))
+    return tuple(_estimates(checkpoint, weights, Runtime.LLAMA_CPP, hardware, settings))
 
 
 def estimate_recipe(
@@ -86,7 +86,7 @@ def estimate_recipe(
     weights = recipe_weights(checkpoint, recipe)
     others = [Placed(row, place(row, demand, budget)) for row in weights_per_row(checkpoint)]
     row = Placed(weights, place(weights, demand, budget))
-    return _estimate(row, others, demand, budget)
+    return completed(_estimate(row, others, demand, budget), weights, hardware, settings)
 
 
 def _hub_runtime(settings: FitSettings) -> Runtime:
@@ -110,11 +110,16 @@ def _tables(checkpoint: Checkpoint, settings: FitSettings) -> list[tuple[Runtime
 
 
 def _estimates(
-    checkpoint: Checkpoint, weights: Sequence[WeightBytes], runtime: Runtime, budget: Budget, settings: FitSettings
+    checkpoint: Checkpoint,
+    weights: Sequence[WeightBytes],
+    runtime: Runtime,
+    hardware: HardwareTarget,
+    settings: FitSettings,
 ) -> list[MemoryEstimate]:
+    budget = budget_of(hardware)
     demand = Demand(RULES[runtime], facts_of(checkpoint), settings)
     placed = [Placed(row, place(row, demand, budget)) for row in weights]
-    return [_estimate(row, placed, demand, budget) for row in placed]
+    return [completed(_estimate(row, placed, demand, budget), row.weights, hardware, settings) for row in placed]
 
 
 def _estimate(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> MemoryEstimate:
@@ -125,23 +130,17 @@ def _estimate(row: Placed, others: Sequence[Placed], demand: Demand, budget: Bud
         outcome.load.compute,
         outcome.load.overhead,
     )
-    estimate = MemoryEstimate(
+    return MemoryEstimate(
         scheme_id=weights.scheme_id,
         bits_per_weight=weights.bits_per_weight,
         parts=parts,
         file_bytes=weights.file_bytes,
         verdict=outcome.verdict,
-        reason=explain(row, others, demand, budget),
+        reason=explain(row, others, demand, budget, longest),
         runtime=demand.rules.runtime,
         placement=describe(outcome, weights, demand, budget),
-        longest_context=longest_context(weights, demand, budget),
+        longest_context=longest.context(weights),
     )
-    return _complete(estimate)
-
-
-def _complete(estimate: MemoryEstimate) -> MemoryEstimate:
-    """An estimate of memory with what follows from it: speed and quality."""
-    return estimate
 
 
 def _with_trained_context(part: MemoryPart, demand: Demand) -> MemoryPart:
