@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
 from quantgui import units
 from quantgui.cli.run_job import run_job
+from quantgui.cli.scheme_options import add_options, base_spec, given, listing, listing_json, rule_spec
+from quantgui.home import find_home
 from quantgui.jobs.codec import from_json
 from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME
-from quantgui.quant.method import SchemeRow
-from quantgui.quant.registry import build, row, rows
-from quantgui.schemes.parameters import Parameter, ParameterValue
-from quantgui.schemes.recipe import KEEP, Recipe, Rule, SchemeSpec
+from quantgui.jobs.saved_training import training_file
+from quantgui.quant.registry import rows
+from quantgui.schemes.recipe import KEEP, Recipe, Rule
 from quantgui.types import UserError
 
 HELP = "quantize a model into a folder that transformers loads"
@@ -26,11 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("model", metavar="MODEL", help="a model folder, a .safetensors or .bin file, or “demo”")
     parser.add_argument("--scheme", metavar="ID", help="what to quantize to; --list shows all")
-    parser.add_argument("--group", type=int, metavar="N", help="weights that share one scale")
-    parser.add_argument(
-        "--granularity", choices=["group", "channel", "tensor", "block"], help="how many weights share a scale"
-    )
-    parser.add_argument("--asymmetric", action="store_true", help="codes with a zero-point")
     parser.add_argument(
         "--rule",
         action="append",
@@ -38,11 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN=ID",
         help="another scheme, or “keep”, for tensors whose name matches; the first match wins",
     )
+    add_options(parser.add_argument_group("settings of schemes"))
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe saved by the window, instead of --scheme")
     parser.add_argument("--out", metavar="DIR", help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in that folder")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the arithmetic (default: physical cores)")
+    parser.add_argument("--resume", default="", metavar="ID", help="go on with the stopped training of this run")
     parser.add_argument("--no-verify", action="store_true", help="do not load the result back in a new process")
     parser.add_argument("--list", action="store_true", help="list every scheme with its settings, and stop")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines; the last one is terminal")
@@ -51,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit code. Raises UserError."""
     if options.list:
-        print(_listing_json() if options.json else _listing())
+        print(listing_json() if options.json else listing())
         return 0
     if not options.out:
         raise UserError("Where should the result go?", hint="Add --out DIR.")
@@ -66,8 +64,15 @@ def run(options: argparse.Namespace) -> int:
         threads=options.threads,
         overwrite=options.overwrite,
         verify=not options.no_verify,
+        cache=str(find_home().cache),
+        resume=options.resume,
     )
-    finished = run_job(job, as_json=options.json)
+    try:
+        finished = run_job(job, as_json=options.json)
+    except KeyboardInterrupt:
+        if training_file(job.cache, job.training_id).is_file():
+            print(f"the training is kept; go on with --resume {job.training_id}", file=sys.stderr)
+        raise
     if finished is None or finished.quantized is None:
         return 1
     if not options.json:
@@ -78,53 +83,19 @@ def run(options: argparse.Namespace) -> int:
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe of --recipe, or of --scheme with its settings and rules. Raises UserError."""
     if options.recipe:
-        if options.scheme or options.rule or _given(options):
+        if options.scheme or options.rule or given(options):
             raise UserError("A recipe file holds the scheme, its settings and the rules.", hint="Give --recipe alone.")
         return _read_recipe(options.recipe)
     if not options.scheme:
         raise UserError("Which scheme?", hint=f"Add --scheme ID: {', '.join(r.id for r in rows())}.")
-    base = _base_spec(options)
+    base = base_spec(options)
     rules = []
     for text in options.rule:
         pattern, separator, scheme_id = text.rpartition("=")
         if not separator or not pattern:
             raise UserError(f"“{text}” is not a rule.", hint="Write PATTERN=ID, for example '*.mlp.*=INT4'.")
-        rules.append(Rule(pattern, None if scheme_id.lower() == KEEP else _rule_spec(scheme_id, options)))
+        rules.append(Rule(pattern, None if scheme_id.lower() == KEEP else rule_spec(scheme_id, options)))
     return Recipe(base, tuple(rules))
-
-
-def _given(options: argparse.Namespace) -> dict[str, ParameterValue]:
-    """The settings that the command line names."""
-    given: dict[str, ParameterValue] = {}
-    if options.granularity:
-        given["granularity"] = options.granularity
-    if options.group is not None:
-        given |= {"granularity": "group", "group_size": options.group}
-    if options.asymmetric:
-        given["symmetric"] = False
-    return given
-
-
-def _base_spec(options: argparse.Namespace) -> SchemeSpec:
-    """The base must have every setting that is given: a bad value is better told now than by the child."""
-    spec = SchemeSpec(row(options.scheme).id, _given(options))
-    build(spec)
-    return spec
-
-
-def _rule_spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
-    """A rule's scheme takes those of the given settings that it knows: --group says nothing to FP8."""
-    chosen = row(scheme_id)
-    declared = {p.name: p for p in chosen.parameters}
-    taken = {name: value for name, value in _given(options).items() if _knows(declared.get(name), value)}
-    return SchemeSpec(chosen.id, taken)
-
-
-def _knows(parameter: Parameter | None, value: ParameterValue) -> bool:
-    try:
-        return parameter is not None and parameter.check(value) is not None
-    except ValueError:
-        return False
 
 
 def _read_recipe(path: Path) -> Recipe:
@@ -154,30 +125,3 @@ def _summary(result: QuantizeResult) -> str:
         f"  {result.verification.summary}",
     ]
     return "\n".join(lines)
-
-
-def _listing() -> str:
-    lines = []
-    for entry in rows():
-        lines.append(f"{entry.id:<8} {entry.title}. {entry.summary}")
-        for p in entry.parameters:
-            choices = f" ({', '.join(map(str, p.choices))})" if p.choices else ""
-            lines.append(f"{'':<10}{p.name} = {p.default}{choices}: {p.help}")
-    return "\n".join(lines)
-
-
-def _listing_json() -> str:
-    def describe(entry: SchemeRow) -> dict:
-        return {
-            "id": entry.id,
-            "title": entry.title,
-            "summary": entry.summary,
-            "bits": entry.bits,
-            "format": entry.format,
-            "runtimes": entry.runtimes,
-            "parameters": [
-                {"name": p.name, "help": p.help, "default": p.default, "choices": p.choices} for p in entry.parameters
-            ],
-        }
-
-    return json.dumps([describe(entry) for entry in rows()], indent=2)

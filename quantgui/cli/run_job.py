@@ -7,7 +7,18 @@ from collections.abc import Callable
 
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.codec import encode_event
-from quantgui.jobs.events import Cancelled, Event, Failed, Finished, Log, MemorySample, Progress, Stage, Started
+from quantgui.jobs.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    MemorySample,
+    Progress,
+    Stage,
+    Started,
+    TrainingStep,
+)
 from quantgui.jobs.job import Job
 
 BAR_WIDTH = 30
@@ -70,9 +81,10 @@ class ProgressBar:
                 self._stage = event.title
                 self._draw(self._stage)
             case Progress() if self._total:
-                done = min(1.0, event.done_bytes / self._total)
-                filled = round(BAR_WIDTH * done)
-                self._draw(f"{self._stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done:4.0%}  {event.tensor}")
+                self._draw_bar(event.done_bytes / self._total, event.tensor)
+            case TrainingStep() if event.steps > 0:
+                words = f"{event.step:,} of {event.steps:,} steps, loss {event.loss:.3f}"
+                self._draw_bar(event.step / event.steps, words)
             case Log():
                 self._line(event.text)
             case MemorySample():
@@ -84,6 +96,11 @@ class ProgressBar:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._shown = False
+
+    def _draw_bar(self, fraction: float, words: str) -> None:
+        done = min(1.0, max(0.0, fraction))
+        filled = round(BAR_WIDTH * done)
+        self._draw(f"{self._stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done:4.0%}  {words}")
 
     def _draw(self, text: str) -> None:
         if self._enabled:

@@ -19,11 +19,11 @@ from quantgui.gui.background import Background
 from quantgui.gui.cache_folder import OWN_FOLDER, prune
 from quantgui.gui.fit_state import FitState
 from quantgui.gui.history import History
-from quantgui.gui.home import Home
 from quantgui.gui.model_opener import ModelOpener
 from quantgui.gui.run_control import RunControl
 from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
 from quantgui.hardware.probe import this_machine
+from quantgui.home import Home
 from quantgui.jobs.fold import RunState, state_of_run
 from quantgui.jobs.job import InspectJob, QuantizeJob
 from quantgui.jobs.run_record import read_run

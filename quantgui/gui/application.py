@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QApplication
 from quantgui import __version__
 from quantgui.gui import diagnostics, icons, theme
 from quantgui.gui.app_state import AppState
-from quantgui.gui.home import find_home
 from quantgui.gui.main_window import MainWindow
+from quantgui.home import find_home
 
 log = logging.getLogger(__name__)
 _LEVELS = {QtMsgType.QtDebugMsg: logging.DEBUG, QtMsgType.QtInfoMsg: logging.INFO}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +45,11 @@ class PairedScore:
     def is_tie(self) -> bool:
         """Whether the difference lies within two of its standard errors."""
         return abs(self.difference) <= 2 * self.difference_se
+
+    @property
+    def perplexity_ratio(self) -> float:
+        """Perplexity after / before: exp of the mean difference."""
+        return math.exp(self.difference)
 
 
 @dataclass(frozen=True)

@@ -3,55 +3,85 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from quantgui.jobs.events import Evaluation, Progress, Stage, Started
+from quantgui.jobs.events import Evaluation, PairedScore, Stage, Started
 from quantgui.jobs.job import EvaluateJob
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import choose_device
 from quantgui.pipeline.library_model import load_model
+from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.source import open_source, source_folder
-from quantgui.quality.perplexity import score
+from quantgui.quality.perplexity import LikelihoodSum, paired_difference, score
 from quantgui.quality.text import bundled_text, read_text, tokenize
 from quantgui.types import GIB, Checkpoint, SourceKind, UserError
+
+if TYPE_CHECKING:
+    import torch
 
 MINIMUM_CONTEXT = 2
 
 
 def evaluate(job: EvaluateJob, emit: Emit) -> Evaluation:
-    """Perplexity of `job.source` on `job.text`. Raises UserError for models without a head, tokenizer or room."""
+    """Perplexity of `job.source` on `job.text`, and of `job.against` on the same tokens where one is given.
+
+    Raises UserError for models without a head, tokenizer or room, and for two that do not speak of the same tokens.
+    """
     started = time.monotonic()
     emit(Stage("Reading the model"))
-    checkpoint = open_source(job.source)
-    _check(checkpoint, job.context)
-    folder = source_folder(checkpoint)
+    checkpoints = [open_source(reference) for reference in (job.source, job.against) if reference]
+    for checkpoint in checkpoints:
+        _check(checkpoint, job.context)
     text = Path(job.text) if job.text else bundled_text("evaluation")
-    ids = tokenize(folder, read_text(text))
+    ids = _same_tokens(checkpoints, read_text(text))
     if len(ids) < MINIMUM_CONTEXT:
         raise UserError(f"{text.name} has {len(ids)} tokens; at least {MINIMUM_CONTEXT} are needed.")
-    context = min(job.context or 512, _longest(checkpoint) or len(ids))
-    emit(Stage("Loading the model"))
-    model = load_model(folder).to(choose_device(job.device))
-    emit(Started(job.id, len(ids), 0))
-    emit(Stage("Scoring the text"))
-    done = 0
-
-    def on_tokens(count: int) -> None:
-        nonlocal done
-        done += count
-        emit(Progress(done))
-
-    sums = score(model, ids, context, on_tokens)
+    context = min(job.context or 512, *(_longest(checkpoint) or len(ids) for checkpoint in checkpoints))
+    emit(Started(job.id, len(ids) * len(checkpoints), 0))
+    teller = ProgressTeller(emit)
+    sums = [_score(checkpoint, ids, context, job.device, teller, emit) for checkpoint in checkpoints]
+    teller.finish("")
     return Evaluation(
-        tokens=sums.tokens,
-        perplexity=sums.perplexity,
-        perplexity_se=sums.perplexity_se,
+        tokens=sums[0].tokens,
+        perplexity=sums[0].perplexity,
+        perplexity_se=sums[0].perplexity_se,
         context=context,
         text=text.name,
         seconds=time.monotonic() - started,
+        against=_paired(job.against, *sums) if job.against else None,
     )
+
+
+def _score(
+    checkpoint: Checkpoint, ids: torch.Tensor, context: int, device: str, teller: ProgressTeller, emit: Emit
+) -> LikelihoodSum:
+    """One model after the other: each is gone before the next is loaded."""
+    emit(Stage("Loading the model", checkpoint.name))
+    model = load_model(source_folder(checkpoint)).to(choose_device(device))
+    emit(Stage("Scoring the text", checkpoint.name))
+    return score(model, ids, context, lambda tokens: teller.add(tokens, ""))
+
+
+def _same_tokens(checkpoints: Sequence[Checkpoint], text: str) -> torch.Tensor:
+    """Token ids of the text, which must be the same for all models."""
+    import torch
+
+    ids = [tokenize(source_folder(checkpoint), text) for checkpoint in checkpoints]
+    if any(not torch.equal(other, ids[0]) for other in ids[1:]):
+        raise UserError(
+            "The two models cut the text into different tokens, so they cannot be compared token by token.",
+            hint="Compare a model with the one it was made from.",
+        )
+    return ids[0]
+
+
+def _paired(source: str, after: LikelihoodSum, before: LikelihoodSum) -> PairedScore:
+    difference, error = paired_difference(after, before)
+    return PairedScore(source, before.perplexity, before.perplexity_se, difference, error)
 
 
 def _longest(checkpoint: Checkpoint) -> int | None:

@@ -56,6 +56,22 @@ class LikelihoodSum:
         return self.perplexity * math.sqrt(variance / self.tokens)
 
 
+def paired_difference(after: LikelihoodSum, before: LikelihoodSum) -> tuple[float, float]:
+    """Mean of after minus before in nats per token, and the standard error of that mean, paired token by token.
+
+    Two models fail at the same tokens, so the error of the difference is far smaller than that of either value.
+    Raises ValueError where they were not scored on the same number of tokens.
+    """
+    import torch
+
+    if after.tokens != before.tokens:
+        raise ValueError(f"{after.tokens} and {before.tokens} tokens cannot be paired")
+    if after.tokens < 2:
+        return math.nan, math.nan
+    difference = torch.cat(after.parts).double() - torch.cat(before.parts).double()
+    return float(difference.mean()), float(difference.std() / math.sqrt(len(difference)))
+
+
 def windows_at_once(context: int, vocabulary: int) -> int:
     """How many windows are evaluated together so that their float32 logits stay below LOGITS_BYTES."""
     return max(1, LOGITS_BYTES // (4 * context * max(1, vocabulary)))

@@ -9,7 +9,7 @@ from statistics import median
 
 from quantgui import units
 from quantgui.checkpoint.resolve import DEMO
-from quantgui.jobs.events import QuantizeResult, VerificationStatus
+from quantgui.jobs.events import PairedScore, QuantizeResult, VerificationStatus
 from quantgui.quant.registry import build
 from quantgui.schemes.recipe import Recipe
 from quantgui.schemes.scheme import Granularity, Scheme
@@ -63,6 +63,16 @@ def headline(result: QuantizeResult) -> str:
         return f"{what}: the result does not load as it should"
     before, after = units.file_size(result.bytes_before), units.file_size(result.bytes_after)
     return f"{what}: {after} instead of {before}"
+
+
+def difference_words(score: PairedScore) -> str:
+    """What the change did to the quality: better, worse, or a tie within two standard errors of the difference."""
+    measured = f"{score.difference:+.4f} ± {score.difference_se:.4f} nats per token"
+    if score.is_tie:
+        return f"A tie: the difference of {measured} lies within two standard errors."
+    verdict = "worse" if score.difference > 0 else "better"
+    change = units.percent(abs(score.perplexity_ratio - 1))
+    return f"Predicts {verdict}: perplexity {change} {'higher' if score.difference > 0 else 'lower'}, {measured}."
 
 
 def model_name(result: QuantizeResult) -> str:

@@ -10,9 +10,11 @@ import pytest
 from quantgui.__main__ import main
 from quantgui.cli.main import build_parser
 from quantgui.cli.quantize import recipe_of
+from quantgui.cli.scheme_options import SHORT
 from quantgui.jobs.codec import decode_event, to_json
 from quantgui.jobs.events import TERMINAL, Cancelled, Failed, Finished, TensorDone
 from quantgui.jobs.run_record import RECORD_NAME
+from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import UserError
 
@@ -32,6 +34,27 @@ def test_options_become_a_recipe():
 def test_a_group_size_reaches_only_the_schemes_that_have_one():
     mixed = recipe("--scheme", "INT4", "--group", "64", "--rule", "*attn*=FP8")
     assert mixed.rules[0].scheme == SchemeSpec("FP8")
+
+
+def test_every_declared_setting_has_an_option(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    trained = recipe(
+        *("--scheme", "qat-int4", "--group", "64", "--steps", "5", "--learning-rate", "2e-5"),
+        *("--no-distill", "--calibration", "mine.txt", "--rule", "*attn*=INT8"),
+    )
+    assert trained.base.parameters == {
+        "group_size": 64,
+        "steps": 5,
+        "learning_rate": 2e-5,
+        "distill": False,
+        "calibration": str(tmp_path / "mine.txt"),
+    }
+    assert trained.rules[0].scheme == SchemeSpec("INT8", {"granularity": "group", "group_size": 64})
+    for entry in rows():
+        for parameter in entry.parameters:
+            if parameter.name not in SHORT:
+                option = f"--{parameter.name.replace('_', '-')}"
+                assert option in build_parser()._subparsers._group_actions[0].choices["quantize"].format_help()  # type: ignore[union-attr,index]
 
 
 @pytest.mark.parametrize(

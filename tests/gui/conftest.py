@@ -9,7 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
-from quantgui.gui.home import Home
+from quantgui.home import Home
 
 OFFSCREEN_NOTES = "This plugin does not support"
 """What the offscreen platform says about window managers; nothing is wrong where there is none."""

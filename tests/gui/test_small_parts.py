@@ -16,8 +16,8 @@ from PySide6.QtCore import QThread
 from quantgui.gui import diagnostics, formatting, glossary, icons
 from quantgui.gui.background import Background
 from quantgui.gui.history import History
-from quantgui.gui.home import VARIABLE, find_home
 from quantgui.gui.pages import discover
+from quantgui.home import VARIABLE, find_home
 from quantgui.types import GIB
 
 

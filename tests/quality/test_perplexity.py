@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from quantgui.quality.perplexity import LikelihoodSum, score, windows_at_once
+from quantgui.quality.perplexity import LikelihoodSum, paired_difference, score, windows_at_once
 
 VOCABULARY = 11
 
@@ -58,3 +58,27 @@ def test_the_standard_error_is_that_of_the_mean():
 def test_windows_are_batched_by_the_size_of_their_logits():
     assert windows_at_once(512, 4096) == 32
     assert windows_at_once(8192, 256_000) == 1
+
+
+def sums(values: torch.Tensor) -> LikelihoodSum:
+    result = LikelihoodSum()
+    for part in values.split(7):
+        result.add(part)
+    return result
+
+
+def test_a_paired_difference_is_far_surer_than_either_value():
+    generator = torch.Generator().manual_seed(1)
+    before = torch.rand(1000, generator=generator) * 8
+    after = before + 0.01 + 0.002 * torch.randn(1000, generator=generator)
+    mean, error = paired_difference(sums(after), sums(before))
+    assert mean == pytest.approx(float((after - before).mean()), rel=1e-4)
+    assert error == pytest.approx(float((after - before).std() / 1000**0.5), rel=1e-4)
+    assert abs(mean - 0.01) < 4 * error < float(before.std() / 1000**0.5) / 10
+    backward, _ = paired_difference(sums(before), sums(after))
+    assert backward == pytest.approx(-mean)
+
+
+def test_only_the_same_tokens_are_paired():
+    with pytest.raises(ValueError, match="cannot be paired"):
+        paired_difference(sums(torch.ones(3)), sums(torch.ones(4)))

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from quantgui.report.findings import describe_recipe, key_figures, model_name, worst
+from quantgui.jobs.events import PairedScore
+from quantgui.report.findings import describe_recipe, difference_words, key_figures, model_name, worst
 from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 
@@ -53,3 +54,16 @@ def test_the_model_is_named_by_its_folder(record, source):
 def test_the_bundled_model_goes_by_its_name(record):
     source = str(resource("demo_model"))
     assert model_name(replace(record.result, job=replace(record.result.job, source=source))) == "demo"
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "words"),
+    [
+        (0.0009, 0.0011, "A tie"),
+        (-0.0019, 0.001, "A tie"),
+        (0.0285, 0.0012, "worse: perplexity 2.9\u00a0% higher, +0.0285 ± 0.0012 nats"),
+        (-0.0285, 0.0012, "better: perplexity 2.8\u00a0% lower, -0.0285"),
+    ],
+)
+def test_a_difference_within_two_standard_errors_is_a_tie(difference, error, words):
+    assert words in difference_words(PairedScore("before", 12.0, 0.1, difference, error))

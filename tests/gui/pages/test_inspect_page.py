@@ -9,8 +9,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
-from quantgui.gui.home import Home
 from quantgui.gui.inspect.view import InspectView
+from quantgui.home import Home
 from quantgui.jobs.fold import RunState
 from quantgui.report.findings import worst
 from tests.gui.tapes import quantize_tape

@@ -10,8 +10,8 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton
 
 from quantgui.gui.app_state import AppState
-from quantgui.gui.home import Home
 from quantgui.gui.pages.recipe_page import RecipePage
+from quantgui.home import Home
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 
 

@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtWidgets import QLabel
 
 from quantgui.gui.app_state import AppState
-from quantgui.gui.home import Home
 from quantgui.gui.pages.report_page import ReportPage
+from quantgui.home import Home
 from quantgui.jobs.events import QuantizeResult, Verification, VerificationStatus
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RunRecord, write_run

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
-from quantgui.gui.home import Home
 from quantgui.gui.pages.run_page import RunPage
 from quantgui.gui.run.library_panel import LibraryPanel
+from quantgui.home import Home
 from quantgui.jobs.events import Cancelled, Failed
 from quantgui.jobs.fold import RunState, fold
 from quantgui.jobs.job import QuantizeJob

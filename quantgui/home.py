@@ -12,7 +12,7 @@ VARIABLE = "QUANTGUI_HOME"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The four folders the window writes to."""
+    """The four folders that window and command line write to."""
 
     config: Path
     cache: Path
