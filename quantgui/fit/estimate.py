@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantgui.fit.budget import Budget, budget_of
 from quantgui.fit.completion import completed
 from quantgui.fit.demand import Demand
 from quantgui.fit.gguf_weights import gguf_weights
-from quantgui.fit.longest import Longest
 from quantgui.fit.model_facts import facts_of
 from quantgui.fit.placement import describe, place
-from quantgui.fit.runtimes import RULES
 from quantgui.fit.settings import FitSettings
+from quantgui.fit.situation import Situation, situation_of
 from quantgui.fit.verdict import Placed, explain
 from quantgui.fit.weights import WeightBytes, recipe_weights, weights_per_row
 from quantgui.quant.registry import rows as registry_rows
@@ -81,12 +79,10 @@ def estimate_recipe(
 ) -> MemoryEstimate:
     """The estimate of one recipe, with the plain rows as alternatives. Raises UserError for unknown schemes."""
     settings = settings or FitSettings()
-    budget, runtime = budget_of(hardware), _hub_runtime(settings)
-    demand = Demand(RULES[runtime], facts_of(checkpoint), settings)
+    situation = situation_of(checkpoint, _hub_runtime(settings), hardware, settings)
     weights = recipe_weights(checkpoint, recipe)
-    others = [Placed(row, place(row, demand, budget)) for row in weights_per_row(checkpoint)]
-    row = Placed(weights, place(weights, demand, budget))
-    return completed(_estimate(row, others, demand, budget), weights, hardware, settings)
+    others = [_placed(row, situation) for row in weights_per_row(checkpoint)]
+    return completed(_estimate(_placed(weights, situation), others, situation), weights, hardware, settings)
 
 
 def _hub_runtime(settings: FitSettings) -> Runtime:
@@ -116,14 +112,17 @@ def _estimates(
     hardware: HardwareTarget,
     settings: FitSettings,
 ) -> list[MemoryEstimate]:
-    budget = budget_of(hardware)
-    demand = Demand(RULES[runtime], facts_of(checkpoint), settings)
-    placed = [Placed(row, place(row, demand, budget)) for row in weights]
-    return [completed(_estimate(row, placed, demand, budget), row.weights, hardware, settings) for row in placed]
+    situation = situation_of(checkpoint, runtime, hardware, settings)
+    placed = [_placed(row, situation) for row in weights]
+    return [completed(_estimate(row, placed, situation), row.weights, hardware, settings) for row in placed]
 
 
-def _estimate(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> MemoryEstimate:
-    weights, outcome = row.weights, row.outcome
+def _placed(weights: WeightBytes, situation: Situation) -> Placed:
+    return Placed(weights, place(weights, situation.demand, situation.budget))
+
+
+def _estimate(row: Placed, others: Sequence[Placed], situation: Situation) -> MemoryEstimate:
+    weights, outcome, demand = row.weights, row.outcome, situation.demand
     parts = (
         MemoryPart(MemoryKind.WEIGHTS, weights.nbytes, Provenance.DERIVED, weights.note),
         _with_trained_context(outcome.load.kv_cache, demand),
@@ -136,10 +135,10 @@ def _estimate(row: Placed, others: Sequence[Placed], demand: Demand, budget: Bud
         parts=parts,
         file_bytes=weights.file_bytes,
         verdict=outcome.verdict,
-        reason=explain(row, others, demand, budget, longest),
+        reason=explain(row, others, situation),
         runtime=demand.rules.runtime,
-        placement=describe(outcome, weights, demand, budget),
-        longest_context=longest.context(weights),
+        placement=describe(outcome, weights, demand, situation.budget),
+        longest_context=situation.longest.context(weights),
     )
 
 

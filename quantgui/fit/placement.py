@@ -94,6 +94,8 @@ def _sentence(outcome: Outcome, demand: Demand, budget: Budget, total: int) -> s
     gpus = [device for device in outcome.devices if device.name != RAM]
     if outcome.experts_in_ram:
         return f"Everything on the GPU but the experts of {outcome.experts_in_ram} of {total - 1} layers, in RAM."
+    if budget.unified and outcome.verdict is Verdict.OFFLOAD:
+        return "More than the GPU may use: the processor computes, unless the limit is raised."
     if outcome.layers_on_gpus is not None:
         if not outcome.layers_on_gpus:
             return "Everything runs from RAM: not one layer fits the GPU."
@@ -143,7 +145,9 @@ def _dealt(
     """The loads of the GPUs and of the RAM beside them; None where whole layers or equal shares do not fit."""
     host = demand.rules.host_weights(weights)
     need = weights.nbytes - host + load.kv_bytes
-    if demand.rules.splits_tensors:
+    if len(gpus) == 1:
+        devices = [DeviceLoad(gpus[0].name, need + load.per_device, gpus[0].nbytes, len(weights.layer_bytes) or None)]
+    elif demand.rules.splits_tensors:
         share = -(-need // len(gpus)) + load.per_device
         if share > min(limits):
             return None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from quantgui.fit.budget import Budget
 from quantgui.fit.demand import Demand
-from quantgui.fit.longest import CONTEXT_STEP, longest_context
 from quantgui.fit.placement import RAM_COMFORTABLE, Outcome, place
 from quantgui.fit.settings import bits_per_element
+from quantgui.fit.situation import Situation
 from quantgui.fit.weights import WeightBytes
-from quantgui.types import GIB, Runtime, Verdict
+from quantgui.types import Runtime, Verdict
 from quantgui.units import count, memory, percent
 
 SHORTEST_CONTEXT = 1024
@@ -35,7 +35,6 @@ ADVISED = frozenset(
 """What people are well served with, of every size; the other rows are named only where none of these helps."""
 APPLE_LIMIT = 0.84
 """Share of the RAM to which `iogpus`' limit can be raised without starving the system."""
-SYSTEM_RESERVE = 2 * GIB
 
 _SEVERITY = {Verdict.FITS: 0, Verdict.TIGHT: 1, Verdict.OFFLOAD: 2, Verdict.TOO_LARGE: 3}
 _WOULD = {
@@ -68,13 +67,14 @@ class Placed:
         return self.weights.nbytes + self.outcome.load.total
 
 
-def explain(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> str:
+def explain(row: Placed, others: Sequence[Placed], situation: Situation) -> str:
     """The reason of a verdict; `others` are the rows it could be replaced by."""
+    demand, budget = situation.demand, situation.budget
     sentences = [_reason(row, demand, budget)]
     if demand.model.cache is None:
         sentences.append("The KV cache is not estimated and comes on top.")
     if row.outcome.verdict is not Verdict.FITS:
-        sentences.append(_change(row, others, demand, budget))
+        sentences.append(_change(row, others, situation))
     return " ".join(sentences)
 
 
@@ -111,32 +111,30 @@ def _beside_gpus(row: Placed, demand: Demand, budget: Budget) -> int:
     return demand.rules.host_weights(row.weights) + row.outcome.load.host_buffers
 
 
-def _change(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> str:
-    """The smallest change that would pass: usage, the system's limit, another precision, more memory."""
-    usage = _lighter_usage(row, demand, budget)
-    if usage:
-        return usage
-    raised = _raised_limit(row, budget)
-    return raised or _smaller_row(row, others, demand, budget)
+def _change(row: Placed, others: Sequence[Placed], situation: Situation) -> str:
+    """The smallest changes that would pass: usage, the system's limit, else another precision or more memory."""
+    changes = [_lighter_usage(row, situation), _raised_limit(row, situation.budget)]
+    return " ".join(change for change in changes if change) or _smaller_row(row, others, situation)
 
 
-def _lighter_usage(row: Placed, demand: Demand, budget: Budget) -> str:
+def _lighter_usage(row: Placed, situation: Situation) -> str:
     """A shorter context, or a smaller type of cache; "" where neither helps."""
-    if not row.outcome.load.kv_bytes:
+    demand, kv_bytes = situation.demand, row.outcome.load.kv_bytes
+    if not kv_bytes:
         return ""
     changes = []
-    context = longest_context(row.weights, demand, budget)
+    context = situation.longest.context(row.weights)
     if context is not None and SHORTEST_CONTEXT <= context < demand.settings.context:
-        changes.append(f"a context of {count(context // CONTEXT_STEP * CONTEXT_STEP)} tokens")
+        changes.append(f"a context of {count(context)} tokens")
     asked = bits_per_element(demand.settings.kv_dtype)
     for kv_dtype in SMALLER_CACHES[demand.rules.runtime]:
         smaller = bits_per_element(kv_dtype) < asked
-        if smaller and place(row.weights, demand.with_kv(kv_dtype), budget).verdict is Verdict.FITS:
+        if smaller and place(row.weights, demand.with_kv(kv_dtype), situation.budget).verdict is Verdict.FITS:
             changes.append(f"a KV cache in {kv_dtype}")
             break
     if not changes:
         return ""
-    share = row.outcome.load.kv_bytes / row.total
+    share = kv_bytes / row.total
     said = f"The KV cache is {percent(share)} of it; " if share >= WORTH_SAYING else ""
     sentence = f"{said}{' or '.join(changes)} would fit."
     return sentence[0].upper() + sentence[1:]
@@ -146,38 +144,39 @@ def _raised_limit(row: Placed, budget: Budget) -> str:
     """On Apple computers the GPU's part of the RAM can be raised; "" where that would not be enough."""
     if not budget.is_apple or row.outcome.verdict is not Verdict.OFFLOAD:
         return ""
-    most = max(int(APPLE_LIMIT * budget.ram_bytes), budget.ram_bytes - 4 * SYSTEM_RESERVE)
-    if row.total > most:
+    if row.total > APPLE_LIMIT * budget.ram_bytes:
         return ""
     mib = math.ceil(row.total / 2**20 / 256) * 256
-    return f"sudo sysctl iogpu.wired_limit_mb={mib} lets the GPU use enough of the RAM."
+    return f"sudo sysctl iogpu.wired_limit_mb={mib} would let the GPU use enough of the RAM."
 
 
-def _smaller_row(row: Placed, others: Sequence[Placed], demand: Demand, budget: Budget) -> str:
+def _smaller_row(row: Placed, others: Sequence[Placed], situation: Situation) -> str:
     """The largest smaller precision that does better: one that serves people well, if need be with less context."""
+    budget = situation.budget
     smaller = sorted((other for other in others if other.total < row.total), key=lambda other: -other.total)
     if not smaller:
         enough = memory(math.ceil(row.total / RAM_COMFORTABLE))
         return f"Nothing here is smaller; {enough} of {budget.primary_name} would be enough."
     advised = [other for other in smaller if other.weights.scheme_id in ADVISED]
-    in_memory = _best([other for other in advised if _SEVERITY[other.outcome.verdict] < _SEVERITY[Verdict.OFFLOAD]])
-    if in_memory is not None:
-        return f"{in_memory.weights.scheme_id} would {_WOULD[in_memory.outcome.verdict]}."
+    for verdict in (Verdict.FITS, Verdict.TIGHT):
+        found = next((other for other in advised if other.outcome.verdict is verdict), None)
+        if found is not None and _SEVERITY[verdict] < _SEVERITY[row.outcome.verdict]:
+            return f"{found.weights.scheme_id} would {_WOULD[verdict]}."
     for other in advised:
-        context = longest_context(other.weights, demand, budget) or 0
-        if SHORTEST_CONTEXT <= context < demand.settings.context:
+        context = situation.longest.context(other.weights) or 0
+        if SHORTEST_CONTEXT <= context < situation.demand.settings.context:
             return f"{other.weights.scheme_id} with a context of {count(context)} tokens would fit."
-    best = _best(smaller)
-    if best is not None and _SEVERITY[best.outcome.verdict] < _SEVERITY[row.outcome.verdict]:
-        return f"{best.weights.scheme_id} would {_WOULD[best.outcome.verdict]}."
-    least = min(smaller, key=lambda other: other.total)
+    return _last_resort(row, smaller, advised)
+
+
+def _last_resort(row: Placed, smaller: Sequence[Placed], advised: Sequence[Placed]) -> str:
+    """Where nothing that serves people well fits: what runs with a part in RAM, or the rows that cost the most."""
+    if row.outcome.verdict is Verdict.TOO_LARGE:
+        found = next((other for other in advised if other.outcome.verdict is Verdict.OFFLOAD), None)
+        if found is not None:
+            return f"{found.weights.scheme_id} would {_WOULD[Verdict.OFFLOAD]}."
+    best = min(smaller, key=lambda other: _SEVERITY[other.outcome.verdict])
+    if _SEVERITY[best.outcome.verdict] < _SEVERITY[row.outcome.verdict]:
+        return f"Only {best.weights.scheme_id} would {_WOULD[best.outcome.verdict]}, at a cost in quality."
+    least = smaller[-1]
     return f"Even {least.weights.scheme_id} needs {memory(least.total)}."
-
-
-def _best(rows: Sequence[Placed]) -> Placed | None:
-    """The first of the rows with the best verdict among them, sensible ones before others."""
-    return min(
-        rows,
-        key=lambda row: (_SEVERITY[row.outcome.verdict], row.weights.scheme_id not in ADVISED),
-        default=None,
-    )

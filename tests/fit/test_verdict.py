@@ -10,10 +10,12 @@ from quantgui.checkpoint.config import read_config
 from quantgui.fit.budget import Budget, budget_of
 from quantgui.fit.demand import Demand
 from quantgui.fit.kv_cache import kv_cache
+from quantgui.fit.longest import Longest
 from quantgui.fit.model_facts import ModelFacts, Shape
 from quantgui.fit.placement import place
 from quantgui.fit.runtimes import RULES
 from quantgui.fit.settings import FitSettings
+from quantgui.fit.situation import Situation
 from quantgui.fit.verdict import Placed, explain, judge
 from quantgui.fit.weights import WeightBytes
 from quantgui.hardware.catalogue import target
@@ -41,6 +43,10 @@ def demand_of(settings: FitSettings = SETTINGS, runtime: Runtime = Runtime.LLAMA
     return Demand(RULES[runtime], FACTS, settings)
 
 
+def said_of(row: Placed, others: list[Placed], demand: Demand, budget: Budget) -> str:
+    return explain(row, others, Situation(demand, budget, Longest(demand, budget)))
+
+
 def placed(scheme_id: str, gib: float, demand: Demand, budget: Budget) -> Placed:
     weights = WeightBytes(scheme_id, int(gib * GIB), None, None)
     return Placed(weights, place(weights, demand, budget))
@@ -48,7 +54,7 @@ def placed(scheme_id: str, gib: float, demand: Demand, budget: Budget) -> Placed
 
 def reasons(budget: Budget, demand: Demand, **rows: float) -> dict[str, str]:
     listed = [placed(name, gib, demand, budget) for name, gib in rows.items()]
-    return {row.weights.scheme_id: explain(row, listed, demand, budget) for row in listed}
+    return {row.weights.scheme_id: said_of(row, listed, demand, budget) for row in listed}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_a_runtime_that_uses_no_ram_says_so() -> None:
     demand = demand_of(runtime=Runtime.VLLM)
     row = placed("BF16", 16, demand, CARD)
     assert row.outcome.verdict is Verdict.TOO_LARGE
-    assert "vllm uses no RAM" in explain(row, [row], demand, CARD)
+    assert "vllm uses no RAM" in said_of(row, [row], demand, CARD)
 
 
 @settings(deadline=None, max_examples=40)
@@ -105,7 +111,7 @@ def test_a_runtime_that_uses_no_ram_says_so() -> None:
 def test_a_context_that_is_said_to_fit_fits_and_a_longer_one_does_not(gib: float, context: int) -> None:
     demand = demand_of(FitSettings(context))
     row = placed("Q4_K_M", gib, demand, CARD)
-    found = re.search(r"[Aa] context of (\S+) tokens (?:would fit|or)", explain(row, [row], demand, CARD))
+    found = re.search(r"[Aa] context of (\S+) tokens (?:would fit|or)", said_of(row, [row], demand, CARD))
     if found is None:
         return
     advised = int(re.sub(r"\D", "", found[1]))
@@ -119,7 +125,7 @@ def test_a_context_that_is_said_to_fit_fits_and_a_longer_one_does_not(gib: float
 def test_a_cache_that_is_said_to_fit_fits() -> None:
     demand = demand_of(FitSettings(65_536))
     row = placed("Q4_K_M", 4.6, demand, CARD)
-    reason = explain(row, [row], demand, CARD).replace("\u00a0", " ").replace("\u202f", " ")
+    reason = said_of(row, [row], demand, CARD).replace("\u00a0", " ").replace("\u202f", " ")
     assert "The KV cache is 62 % of it; a context of 49 152 tokens or a KV cache in q8_0 would fit." in reason
     assert place(row.weights, demand_of(FitSettings(65_536, kv_dtype="q8_0")), CARD).verdict is Verdict.FITS
 
@@ -144,14 +150,14 @@ def test_apple_computers_are_told_how_to_raise_the_limit() -> None:
     demand = demand_of(FitSettings(1024))
     row = placed("Q8_0", 11, demand, SHARED)
     assert row.outcome.verdict is Verdict.OFFLOAD
-    assert "iogpu.wired_limit_mb=" in explain(row, [row], demand, SHARED)
+    assert "iogpu.wired_limit_mb=" in said_of(row, [row], demand, SHARED)
 
 
 def test_an_unknown_cache_is_said() -> None:
     demand = Demand(RULES[Runtime.LLAMA_CPP], ModelFacts(None, None, "Not known."), SETTINGS)
     row = placed("INT4", 5, demand, CARD)
     assert row.outcome.verdict is Verdict.FITS
-    assert "KV cache is not estimated" in explain(row, [row], demand, CARD)
+    assert "KV cache is not estimated" in said_of(row, [row], demand, CARD)
 
 
 def test_what_fits_says_how_much_stays_free() -> None:
