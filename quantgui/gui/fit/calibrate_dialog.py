@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from quantgui.fit.corrections import Correction, correction_from
 from quantgui.fit.logs import LogLine, ParsedLog, compare_log, parse_log
@@ -18,7 +18,7 @@ from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.error_slot import ErrorSlot
 from quantgui.gui.widgets.row_model import Column
 from quantgui.gui.widgets.text import heading, muted, title
-from quantgui.types import MemoryEstimate, UserError
+from quantgui.types import MemoryEstimate, MemoryKind, UserError
 
 EXPLANATION = (
     "Load the model as it is estimated here, then paste what llama.cpp or vLLM wrote meanwhile, "
@@ -56,8 +56,17 @@ LEARNT = (
 )
 
 
+def likely_row(rows: Sequence[MemoryEstimate], log: ParsedLog, picked: MemoryEstimate) -> MemoryEstimate:
+    """The row of the log's program whose weights are closest to the log's; `picked` where the log does not tell."""
+    weights = log.nbytes(MemoryKind.WEIGHTS)
+    candidates = [row for row in rows if log.runtime in (None, row.runtime) and row.part(MemoryKind.WEIGHTS)]
+    if weights is None or not candidates:
+        return picked
+    return min(candidates, key=lambda row: (abs((row.part(MemoryKind.WEIGHTS) or 0) - weights), row != picked))
+
+
 class CalibrateDialog(QDialog):
-    """Compares with the row that is picked on the page."""
+    """Compares with the row that is picked on the page, or with the one that the log is most likely of."""
 
     def __init__(self, state: AppState, estimate: MemoryEstimate, parent: QWidget) -> None:
         super().__init__(parent)
@@ -65,7 +74,6 @@ class CalibrateDialog(QDialog):
         self.setWindowTitle("Calibrate")
         self.resize(min(860, parent.width() - 40), min(680, parent.height() - 40))
         self._state = state
-        self._scheme_id = estimate.scheme_id
         self._lines: Sequence[LogLine] = ()
         self._log: ParsedLog | None = None
         self._text = QPlainTextEdit()
@@ -73,22 +81,33 @@ class CalibrateDialog(QDialog):
         self._text.setAccessibleName("Log to compare with")
         self._text.setTabChangesFocus(True)
         self._typing = QTimer(self, singleShot=True, interval=TYPING_MS)
-        self._typing.timeout.connect(self.compare)
+        self._typing.timeout.connect(self.read)
         self._text.textChanged.connect(self._typing.start)
         self._error = ErrorSlot()
         self._compared = LineTable(COMPARED, "Predicted against real")
         self._learnt = LineTable(LEARNT, "Corrections that are remembered")
-        name = words.name_of(estimate.scheme_id)
+        self._row = QComboBox()
+        self._row.setAccessibleName("Precision to compare with")
+        for other in state.estimates:
+            self._row.addItem(f"{words.name_of(other.scheme_id)} in {words.RUNTIMES[other.runtime]}", other.scheme_id)
+        self._row.setCurrentIndex(self._row.findData(estimate.scheme_id))
+        self._row.currentIndexChanged.connect(self.compare)
         self._remember = button(f"Remember this correction for {state.hardware.name}", self.remember, primary=True)
         self._remember.setEnabled(False)
         self._forget = link("Forget the marked one", self.forget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(20, 16, 20, 18)
         layout.setSpacing(10)
-        layout.addWidget(title(f"Predicted against real: {name} on {state.hardware.name}"))
+        layout.addWidget(title(f"Predicted against real on {state.hardware.name}"))
         layout.addWidget(muted(EXPLANATION))
         layout.addWidget(self._text, 2)
         layout.addWidget(self._error)
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        row.addWidget(muted("Compared with", wrap=False))
+        row.addWidget(self._row)
+        row.addStretch(1)
+        layout.addLayout(row)
         layout.addWidget(self._compared, 2)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
@@ -100,18 +119,29 @@ class CalibrateDialog(QDialog):
         layout.addWidget(self._forget, 0, Qt.AlignmentFlag.AlignLeft)
         self._show_learnt()
 
-    def compare(self) -> None:
-        """Read the text and put it beside the estimate."""
-        self._lines, self._log = (), None
+    def read(self) -> None:
+        """Read the text, mark the row that it is most likely of, and compare."""
+        self._log = None
         error: UserError | None = None
-        estimate = self._estimate()
-        if self._text.toPlainText().strip() and estimate is not None:
-            try:
-                self._log = parse_log(self._text.toPlainText())
-                self._lines = compare_log(estimate, self._log, self._state.fit_settings)
-            except UserError as raised:
-                error = raised
+        try:
+            self._log = parse_log(self._text.toPlainText()) if self._text.toPlainText().strip() else None
+        except UserError as raised:
+            error = raised
         self._error.show_error(error)
+        estimate = self._estimate()
+        if self._log is not None and estimate is not None:
+            likely = likely_row(self._state.estimates, self._log, estimate)
+            self._row.blockSignals(True)
+            self._row.setCurrentIndex(self._row.findData(likely.scheme_id))
+            self._row.blockSignals(False)
+        self.compare()
+
+    def compare(self) -> None:
+        """Put what was read beside the estimate."""
+        estimate = self._estimate()
+        self._lines = ()
+        if self._log is not None and estimate is not None:
+            self._lines = compare_log(estimate, self._log, self._state.fit_settings)
         self._compared.set_rows(self._lines)
         self._remember.setEnabled(bool(self._lines))
 
@@ -142,7 +172,7 @@ class CalibrateDialog(QDialog):
             self._show_learnt()
 
     def _estimate(self) -> MemoryEstimate | None:
-        return next((e for e in self._state.estimates if e.scheme_id == self._scheme_id), None)
+        return next((e for e in self._state.estimates if e.scheme_id == self._row.currentData()), None)
 
     def _show_learnt(self) -> None:
         entries = self._state.fit.corrections.entries

@@ -10,7 +10,7 @@ from quantgui.quant.registry import rows
 from quantgui.types import MemoryEstimate, Verdict
 
 NAME, MEMORY, VERDICT, CONTEXT, SPEED, QUALITY = range(6)
-WIDTHS = {NAME: 120, VERDICT: 154, CONTEXT: 62, SPEED: 60, QUALITY: 130}
+WIDTHS = {NAME: 112, VERDICT: 150, CONTEXT: 60, SPEED: 58, QUALITY: 144}
 """Device-independent pixels; the memory column takes the rest."""
 _SEVERITY = {verdict: -rank for rank, verdict in enumerate(Verdict)}
 

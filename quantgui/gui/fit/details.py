@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from quantgui.fit.weights import STORED
 from quantgui.gui import formatting
 from quantgui.gui.fit import words
 from quantgui.gui.fit.command_box import CommandBox
@@ -15,9 +16,10 @@ from quantgui.gui.widgets.facts import Fact, Facts
 from quantgui.gui.widgets.text import label, line, muted, small
 from quantgui.gui.widgets.verdict_badge import VerdictBadge
 from quantgui.quant.registry import rows
-from quantgui.types import DeviceLoad, MemoryEstimate, MemoryKind
+from quantgui.types import DeviceLoad, MemoryEstimate, MemoryKind, Runtime
 
-SUMMARIES = {"GGUF": "One file for llama.cpp and the programs built on it.", "stored": "The checkpoint as it is."}
+AS_IT_IS = "The checkpoint as it is."
+GGUF_FILE = "One GGUF file, also for Ollama and LM Studio."
 
 
 class Details(Card):
@@ -71,7 +73,12 @@ class Details(Card):
 def summary_of(estimate: MemoryEstimate) -> str:
     """One sentence on what the precision is."""
     row = next((row for row in rows() if row.id == estimate.scheme_id), None)
-    what = row.summary if row else SUMMARIES.get(estimate.scheme_id, "")
+    if row is not None:
+        what = row.summary
+    elif estimate.scheme_id == STORED:
+        what = AS_IT_IS
+    else:
+        what = GGUF_FILE if estimate.runtime is Runtime.LLAMA_CPP else ""
     return f"{what} For {words.RUNTIMES[estimate.runtime]}.".strip()
 
 

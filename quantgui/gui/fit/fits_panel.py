@@ -10,7 +10,7 @@ from quantgui.gui.app_state import AppState
 from quantgui.gui.fit.details import Details
 from quantgui.gui.fit.table_card import TableCard
 
-SIDE_WIDTH, LEAST_SIDE = 288, 240
+SIDE_WIDTH, LEAST_SIDE = 272, 240
 _SIDE = "fit.side"
 
 

@@ -48,14 +48,18 @@ def is_usual(estimate: MemoryEstimate) -> bool:
     """Whether the row is worth showing to everybody."""
     if group_of(estimate) == GGUF:
         return estimate.scheme_id in USUAL_GGUF
-    return estimate.scheme_id not in RARE | _trained()
+    return estimate.scheme_id not in RARE | _special()
 
 
 @cache
-def _trained() -> frozenset[str]:
-    """Precisions that need a training run before they are any good."""
-    trained = (method for method in all_methods().values() if method.kind is Kind.TRAINED)
-    return frozenset(row.id for method in trained for row in method.rows)
+def _special() -> frozenset[str]:
+    """Precisions that need a training run before they are any good, and calibrated ones beside the usual 4 bits."""
+    return frozenset(
+        row.id
+        for method in all_methods().values()
+        for row in method.rows
+        if method.kind is Kind.TRAINED or (method.kind is Kind.CALIBRATED and row.bits != 4)
+    )
 
 
 def grouped(

@@ -23,7 +23,7 @@ class TableCard(Card):
     chosen = Signal(str)
 
     def __init__(self, state: AppState) -> None:
-        super().__init__()
+        super().__init__(margins=(8, 12, 6, 8))
         self._state = state
         self._picked = self._best = ""
         self._unfolded = set(filter(None, state.remembered(_UNFOLDED).split(",")))
@@ -38,6 +38,7 @@ class TableCard(Card):
         self.view.sort_changed.connect(self._sort_by)
         for signal in (self.view.expanded, self.view.collapsed):
             signal.connect(lambda _: state.remember(_CLOSED, ",".join(self.view.closed_groups)))
+        self.legend.setContentsMargins(8, 0, 0, 0)
         self.body.addWidget(self.legend)
         self.body.addWidget(self.view, 1)
 

@@ -6,15 +6,20 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from quantgui.gui.widgets.text import heading
 
+MARGINS = (16, 12, 16, 14)
+"""Left, top, right, bottom, in device-independent pixels."""
+
 
 class Card(QFrame):
     """Add content to `body`; actions that belong to the heading go into `header`."""
 
-    def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str = "", parent: QWidget | None = None, *, margins: tuple[int, int, int, int] = MARGINS
+    ) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 12, 16, 14)
+        layout.setContentsMargins(*margins)
         layout.setSpacing(10)
         self.header = QHBoxLayout()
         self.header.setSpacing(8)
