@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-Seen = Callable[[tuple[str, ...], "torch.Tensor"], None]
-"""Told the tensor names that one product uses, and its inputs [..., in_features]."""
+Seen = Callable[[tuple[str, ...], "torch.Tensor"], "torch.Tensor | None"]
+"""Told the tensor names that one product uses, and its inputs [..., in_features]; may give others in their place."""
 
 
 @cache
@@ -47,9 +47,10 @@ def watching(weights: Mapping[str, torch.Tensor], seen: Seen) -> Any:
     class Watch(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
             if func in _products():
-                inputs, weight = (args[i] for i in _products()[func])
-                if names := names_in(weight):
-                    seen(names, inputs)
+                place, weight_place = _products()[func]
+                names = names_in(args[weight_place])
+                if names and (other := seen(names, args[place])) is not None:
+                    args = (*args[:place], other, *args[place + 1 :])
             return func(*args, **(kwargs or {}))
 
     return Watch()

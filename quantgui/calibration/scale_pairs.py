@@ -57,12 +57,13 @@ class ScalePair:
         return factors
 
 
-def find_pairs(block: Block, config: Any) -> list[ScalePair]:
-    """The pairs of a block with its float weights; `config` is the text config of transformers.
+def find_pairs(block: Block) -> list[ScalePair]:
+    """The pairs of a block with its float weights.
 
     A group of linears that share their inputs appears at most once. Weights are as before afterwards.
     """
     groups, norms = _data_flow(block)
+    config = next((m.config for m in block.module.modules() if hasattr(m, "config")), None)
     pairs = []
     used: list[str] = []
     for address, (inputs, names) in groups.items():

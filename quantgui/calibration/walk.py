@@ -51,7 +51,8 @@ class Block:
     """One block with its weights in memory. `linears`: float32 views [outputs, inputs] by tensor name, to be changed.
 
     Conv1D weights, which are stored [inputs, outputs], are shown transposed; the matrices of a mixture's experts one
-    by one. `vectors`: weights of norms and biases by tensor name, likewise.
+    by one. `vectors`: weights of norms and biases by tensor name, likewise. `input_rounding`, by name of a linear, is
+    what becomes of its inputs whenever the block runs; filled by methods that quantize activations.
     """
 
     index: int
@@ -62,6 +63,7 @@ class Block:
     vectors: dict[str, torch.Tensor]
     _run: Callable[[int], torch.Tensor] = field(repr=False)
     _samples: int = field(repr=False)
+    input_rounding: dict[str, Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
 
     def capture(self, visit: Visit, names: Sequence[str] | None = None) -> None:
         """Runs all samples through the block as it is now; `visit` sees the inputs of these linears (None: of all).
@@ -85,7 +87,7 @@ class Block:
             left = set(wanted)
             try:
                 with watching(weights, seen):
-                    self._run(sample)
+                    self.run(sample)
             except _Stop:
                 continue
 
@@ -102,7 +104,7 @@ class Block:
             groups.setdefault((inputs.data_ptr(), tuple(inputs.shape[-1:])), []).extend(found)
 
         with watching(self.linears, seen):
-            self._run(0)
+            self.run(0)
         used = {name for group in groups.values() for name in group}
         rest = [(name,) for name in self.linears if name not in used]
         return (*(tuple(dict.fromkeys(group)) for group in groups.values()), *rest)
@@ -123,7 +125,18 @@ class Block:
 
     def output(self, sample: int) -> torch.Tensor:
         """The block's output [length, hidden] for one sample with the weights it has now."""
-        return self._run(sample)[0]
+        return self.run(sample)[0]
+
+    def run(self, sample: int) -> torch.Tensor:
+        """The same as [1, length, hidden]."""
+        if not self.input_rounding:
+            return self._run(sample)
+
+        def rounded(names: tuple[str, ...], inputs: torch.Tensor) -> torch.Tensor:
+            return self.input_rounding[names[0]](inputs)
+
+        with watching({name: self.linears[name] for name in self.input_rounding}, rounded):
+            return self._run(sample)
 
     def _check_finite(self, inputs: torch.Tensor, name: str) -> None:
         import torch
@@ -161,6 +174,14 @@ class Walk:
         """Number of blocks."""
         return len(self._blocks)
 
+    def tensors_of_blocks(self) -> dict[str, int]:
+        """Names of all stored tensors that make up the blocks, with the number of their block."""
+        found = {}
+        for index in range(len(self)):
+            for name in self._loader.names_in(f"{self.prefix}.{index}"):
+                found |= {tensor.name: index for tensor in self._loader.tensors_of(name)}
+        return found
+
     def block_tensors(self) -> dict[str, int]:
         """Names of the matrices that can be calibrated, with the number of their block. Nothing is loaded."""
         found = {}
@@ -188,8 +209,9 @@ class Walk:
                     run(0)  # shows what blocks return, which the stand-ins imitate
                     self._check_order()
                 linears, vectors = self._loader.linears(names), self._loader.vectors(names)
-                yield Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, len(self.samples))
-                self._advance(run, index)
+                block = Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, len(self.samples))
+                yield block
+                self._advance(block.run, index)
                 self._loader.unload(names)
 
     def logits(self, sample: int = 0) -> torch.Tensor:

@@ -30,6 +30,10 @@ class WeightLoader:
         """Parameters and persistent buffers of the submodule called `prefix`."""
         return [f"{prefix}.{name}" for name in self.model.get_submodule(prefix).state_dict()]
 
+    def tensors_of(self, name: str) -> tuple[TensorInfo, ...]:
+        """The stored tensors that a parameter is made of."""
+        return tuple(self.sources[name].tensors) if name in self.sources else ()
+
     def load(self, names: Iterable[str]) -> list[str]:
         """Loads these parameters; returns those that the checkpoint lacks, which become zeros."""
         missing = []
@@ -79,7 +83,7 @@ class WeightLoader:
         return views
 
     def vectors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """Float32 views by tensor name on the loaded parameters that are vectors; writing into one changes the model."""
+        """Float32 views by tensor name on the loaded vectors; writing into one changes the model."""
         views: dict[str, torch.Tensor] = {}
         for name in names:
             module, leaf = self._owner(name)

@@ -56,11 +56,10 @@ def test_pairs_are_found_and_folding_changes_nothing(model_type, tmp_path):
     folder = saved(tmp_path / "model", *architecture[:2], **architecture[2])
     checkpoint = open_checkpoint(folder)
     walk = Walk(checkpoint, IDS, torch.device("cpu"), TensorData(checkpoint).tensor)
-    config = walk.model.config.get_text_config()
     expected = {source: linears for source, linears in EXPECTED[model_type].items() if linears}
     for block in walk:
         before = {name: tensor.clone() for name, tensor in (block.linears | block.vectors).items()}
-        pairs = find_pairs(block, config)
+        pairs = find_pairs(block)
         assert {part(p.source): {part(name) for name in p.linears} for p in pairs} == expected
         assert all(torch.equal(tensor, before[name]) for name, tensor in (block.linears | block.vectors).items())
         assert {p.offset for p in pairs if p.is_norm} <= ({1.0} if model_type.startswith("gemma") else {0.0})
