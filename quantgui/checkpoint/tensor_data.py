@@ -81,10 +81,16 @@ class TensorData:
 
         if info.numel == 0:
             return torch.empty(info.shape, dtype=torch_dtype(info.dtype))
-        raw = torch.frombuffer(self._mapped(info.file), dtype=torch.uint8, count=info.nbytes, offset=info.offset)
+        raw = self.stored_bytes(info)
         # A data section that starts at an odd offset cannot be viewed as wider elements; such files are rare.
         aligned = raw if info.offset % 8 == 0 else raw.clone()
         return aligned.view(torch_dtype(info.dtype)).view(info.shape)
+
+    def stored_bytes(self, info: TensorInfo) -> torch.Tensor:
+        """The bytes of a tensor that holds any, as they lie in the mapped file: uint8 [n]."""
+        import torch
+
+        return torch.frombuffer(self._mapped(info.file), dtype=torch.uint8, count=info.nbytes, offset=info.offset)
 
     def _mapped(self, file: str) -> mmap.mmap:
         if file not in self._maps:

@@ -18,7 +18,7 @@ def new_job_id() -> str:
 
 @dataclass(frozen=True)
 class QuantizeJob:
-    """Quantize `source` by `recipe` into the folder `output`."""
+    """Quantize `source` by `recipe` into the folder `output`, or into the file `output` where the recipe makes GGUF."""
 
     source: str
     output: str
@@ -29,6 +29,7 @@ class QuantizeJob:
     verify: bool = True
     cache: str = ""  # folder in which a training is kept until it is converted; "" keeps none
     resume: str = ""  # id of the job whose stopped training goes on
+    allow_requantize: bool = False  # a GGUF file that is quantized already may be quantized again
     id: str = field(default_factory=new_job_id)
 
     @property
@@ -43,7 +44,7 @@ class QuantizeJob:
 
     @property
     def partial_output(self) -> str:
-        """Where the output is written until it is complete, beside its final place."""
+        """The folder in which the output is written until it is complete, beside its final place."""
         return f"{self.target}.partial-{self.id}"
 
     @property

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from quantgui.jobs.process_tree import living_jobs
-from quantgui.jobs.run_record import RECORD_NAME, RunRecord, read_record
+from quantgui.jobs.run_record import RECORD_NAME, RunRecord, output_of, read_record
 from quantgui.types import UserError
 
 _PARTIAL = re.compile(r".+\.partial-(?P<job>[0-9a-f]{8})")
@@ -43,7 +43,7 @@ def finished_runs(folders: Iterable[Path]) -> tuple[FinishedRun, ...]:
 
 
 def delete_run(folder: Path) -> None:
-    """Delete a run's folder with all its files. Links inside are removed, never followed.
+    """Delete a run's folder with all its files, and the file that it lies beside. Links are removed, never followed.
 
     Raises UserError unless the folder itself carries our record and no folders that the run did not write, and where
     the system refuses.
@@ -59,6 +59,9 @@ def delete_run(folder: Path) -> None:
             hint="Move your own files out of it, or delete it in your file manager.",
             details=f"{folder} has the folders {', '.join(sorted(subfolders)[:20])}",
         )
+    output = output_of(folder)
+    if output != folder:
+        output.unlink(missing_ok=True)
     _remove(folder)
 
 

@@ -23,6 +23,9 @@ from quantgui.types import TensorReport, UserError
 
 RECORD_NAME = "quantgui.json"
 REPORTS_NAME = "quantgui-tensors.jsonl.gz"
+FILE_SUFFIX = ".gguf"
+RECORD_SUFFIX = ".quantgui"
+"""Behind the name of an output that is one file: the folder beside it that holds its record."""
 MAX_RECORD_BYTES = 16 * 2**20
 MAX_REPORTS_BYTES = 512 * 2**20
 """Decompressed; a mixture-of-experts model of 23,000 tensors takes about 230 MB."""
@@ -52,12 +55,26 @@ def write_run(folder: str | Path, record: RunRecord, reports: Iterable[TensorRep
     _write_synced(folder / RECORD_NAME, (to_json(record, indent=2) + "\n").encode())
 
 
-def read_record(folder: str | Path) -> RunRecord:
-    """The record of the run in `folder`; its result's `output` is the folder where it lies now.
+def record_folder(output: str | Path) -> Path:
+    """The folder that holds the record of an output: the output itself, or `FILE.gguf.quantgui` beside a file."""
+    path = Path(output)
+    return path.with_name(path.name + RECORD_SUFFIX) if path.suffix.lower() == FILE_SUFFIX else path
+
+
+def output_of(folder: str | Path) -> Path:
+    """The inverse of `record_folder`: what the record in `folder` is about."""
+    path = Path(folder)
+    is_beside = path.name.lower().endswith(FILE_SUFFIX + RECORD_SUFFIX)
+    return path.with_name(path.name.removesuffix(RECORD_SUFFIX)) if is_beside else path
+
+
+def read_record(output: str | Path) -> RunRecord:
+    """The record of a run's output (or of the folder that holds it); its result's `output` is where that lies now.
 
     Raises UserError where there is none or it is damaged.
     """
-    path = Path(folder) / RECORD_NAME
+    folder = record_folder(output)
+    path = folder / RECORD_NAME
     try:
         with path.open("rb") as file:
             text = file.read(MAX_RECORD_BYTES + 1)
@@ -73,13 +90,13 @@ def read_record(folder: str | Path) -> RunRecord:
         record = from_json(text, RunRecord)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
-    return replace(record, result=replace(record.result, output=str(folder)))
+    return replace(record, result=replace(record.result, output=str(output_of(folder))))
 
 
-def read_run(folder: str | Path) -> tuple[RunRecord, tuple[TensorReport, ...]]:
-    """The record of the run in `folder` and its tensor reports. Raises UserError where one of them is damaged."""
-    record = read_record(folder)
-    path = Path(folder) / REPORTS_NAME
+def read_run(output: str | Path) -> tuple[RunRecord, tuple[TensorReport, ...]]:
+    """The record of a run's output and its tensor reports. Raises UserError where one of them is damaged."""
+    record = read_record(output)
+    path = record_folder(output) / REPORTS_NAME
     decoder = msgspec.json.Decoder(TensorReport)
     try:
         reports = tuple(decoder.decode(line) for line in _lines(path))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from quantgui.jobs.events import Event, Finished
 from quantgui.jobs.job import EvaluateJob, InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
+from quantgui.quant.assignment import is_gguf
 
 Emit = Callable[[Event], None]
 
@@ -16,6 +17,10 @@ def run(job: Job, emit: Emit) -> None:
     There is no stop flag: cancelling kills this process, and the parent removes the partial output.
     """
     match job:
+        case QuantizeJob() if is_gguf(job.recipe):
+            from quantgui.pipeline.convert_gguf import convert
+
+            emit(Finished(quantized=convert(job, emit)))
         case QuantizeJob():
             from quantgui.pipeline.quantize import quantize
 
@@ -33,6 +38,10 @@ def run(job: Job, emit: Emit) -> None:
             from quantgui.pipeline.evaluate import evaluate
 
             emit(Finished(evaluation=evaluate(job, emit)))
+        case VerifyJob() if is_gguf(job.recipe):
+            from quantgui.pipeline.verify_gguf import verify_gguf
+
+            emit(Finished(verification=verify_gguf(job, emit)))
         case VerifyJob():
             from quantgui.pipeline.reload import reload_and_compare
 

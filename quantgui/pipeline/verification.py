@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.events import Failed, Finished, Log, Stage, Verification, VerificationStatus
@@ -11,16 +12,23 @@ from quantgui.pipeline import Emit
 from quantgui.types import Checkpoint, TensorReport, UserError
 
 
-def verify(job: QuantizeJob, checkpoint: Checkpoint, reports: Sequence[TensorReport], emit: Emit) -> Verification:
-    """The verdict of the reload check on the job's partial output. Raises UserError where it failed."""
+def verify(
+    job: QuantizeJob, checkpoint: Checkpoint, reports: Sequence[TensorReport], emit: Emit, written: Path | None = None
+) -> Verification:
+    """The verdict of the reload check on the job's partial output, or on the file `written` in it.
+
+    Raises UserError where it failed.
+    """
     if not job.verify:
         return Verification(VerificationStatus.NOT_VERIFIED, "Not verified: the check was switched off.")
     if checkpoint.config is None:
         return Verification(VerificationStatus.NOT_VERIFIED, "Not verified: without a config.json nothing can load it.")
-    emit(Stage("Checking in a new process", "transformers loads the result, and every weight is compared."))
+    program = "transformers" if written is None else "llama.cpp"
+    emit(Stage("Checking in a new process", f"{program} loads the result, and every weight is compared."))
     outcome = None
+    output = job.partial_output if written is None else str(written)
     errors = {report.name: report.error for report in reports if report.error is not None}
-    for event in ChildProcess(VerifyJob(job.partial_output, job.source, job.recipe, errors)).events():
+    for event in ChildProcess(VerifyJob(output, job.source, job.recipe, errors)).events():
         if isinstance(event, Stage | Log):
             emit(event)
         outcome = event

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from quantgui.quant.registry import build
+from quantgui.formats.gguf.blocks import FORMAT as GGUF
+from quantgui.quant.gguf_assignment import assign_gguf, gguf_order
+from quantgui.quant.registry import build, row, settings
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.schemes.scheme import Scheme
@@ -24,10 +26,12 @@ TOWER = re.compile(r"(?:^|\.)(?:vision|visual|image|audio|speech|multi_modal|mm_
 
 
 def assign(checkpoint: Checkpoint, recipe: Recipe) -> tuple[Assignment, ...]:
-    """One assignment per tensor, in the checkpoint's order.
+    """One assignment per tensor, in the checkpoint's order; per tensor of the GGUF file where the base is one.
 
     Raises UserError for unknown schemes and ValueError for a broken pattern.
     """
+    if is_gguf(recipe):
+        return assign_gguf(checkpoint, gguf_order(checkpoint, recipe, settings(recipe.base)))
     built: dict[int, Scheme | None] = {}
 
     def scheme_of(spec: SchemeSpec | None) -> Scheme | None:
@@ -42,6 +46,11 @@ def assign(checkpoint: Checkpoint, recipe: Recipe) -> tuple[Assignment, ...]:
         chosen = base if rule is None else scheme_of(rule.scheme)
         result.append(_assign_one(checkpoint, tensor, rule, chosen))
     return tuple(result)
+
+
+def is_gguf(recipe: Recipe) -> bool:
+    """Whether a recipe makes a GGUF file instead of a folder. Raises UserError for an unknown scheme."""
+    return row(recipe.base.id).format == GGUF
 
 
 def _assign_one(checkpoint: Checkpoint, tensor: TensorInfo, rule: Rule | None, scheme: Scheme | None) -> Assignment:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from quantgui.quant import methods
+from quantgui.quant.gguf_rows import gguf_method, gguf_rows
 from quantgui.quant.method import Kind, Method, RowArithmetic, SchemeRow
 from quantgui.schemes.parameters import ParameterValue
 from quantgui.schemes.recipe import SchemeSpec
@@ -28,7 +29,10 @@ FORMAT_ORDER = ("plain", "compressed_tensors")
 
 @cache
 def rows() -> tuple[SchemeRow, ...]:
-    """All rows, most precise first; at equal bits casts before the format of most runtimes, then as a method states."""
+    """All schemes of single tensors, most precise first.
+
+    At equal bits casts come before the format of most runtimes, then as a method states.
+    """
     found = [row for method in all_methods().values() for row in method.rows]
 
     def rank(row: SchemeRow) -> int:
@@ -45,9 +49,14 @@ def rows_by_kind() -> dict[Kind, tuple[SchemeRow, ...]]:
     return {kind: found for kind, found in grouped.items() if found}
 
 
+def file_rows() -> tuple[SchemeRow, ...]:
+    """Mixtures for a whole file, most bits first: a recipe's base, never a rule's scheme."""
+    return gguf_rows()
+
+
 def row(scheme_id: str) -> SchemeRow:
-    """The row of an id, case ignored. Raises UserError naming near matches."""
-    by_id = {r.id.lower(): r for r in rows()}
+    """The row of an id, whole files included, case ignored. Raises UserError naming near matches."""
+    by_id = {r.id.lower(): r for r in (*rows(), *file_rows())}
     if scheme_id.lower() in by_id:
         return by_id[scheme_id.lower()]
     near = [by_id[key].id for key in get_close_matches(scheme_id.lower(), by_id, n=3, cutoff=0.3)]
@@ -60,7 +69,7 @@ def row(scheme_id: str) -> SchemeRow:
 def row_method(scheme_id: str) -> Method:
     """The method that a row belongs to. Raises UserError for an unknown id."""
     chosen = row(scheme_id)
-    return next(method for method in all_methods().values() if chosen in method.rows)
+    return next(method for method in (*all_methods().values(), gguf_method()) if chosen in method.rows)
 
 
 def settings(spec: SchemeSpec) -> dict[str, ParameterValue]:
@@ -86,4 +95,4 @@ def build(spec: SchemeSpec) -> Scheme:
 
 def arithmetic(scheme: Scheme) -> RowArithmetic:
     """The arithmetic of a scheme; imports torch, so only the child asks for it."""
-    return all_methods()[scheme.method].arithmetic(scheme)
+    return (all_methods().get(scheme.method) or gguf_method()).arithmetic(scheme)

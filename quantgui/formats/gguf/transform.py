@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.metadata.rope import llama3_factors, rope_of
 from quantgui.formats.gguf.names import GgufTensor
+from quantgui.schemes.ggml_types import BY_NAME
 from quantgui.types import ModelConfig, UserError
 
 if TYPE_CHECKING:
@@ -26,47 +27,77 @@ _NUMBER = re.compile(r"(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The values of one GGUF tensor: the views' elements one after the other, in rows of `columns`, plus `shift`."""
+    """The values of one GGUF tensor: the views' elements one after the other, in rows of `columns`, plus `shift`.
+
+    Of a quantized source the views are its blocks as bytes, `columns` of them in a row of type `type_name`.
+    """
 
     views: tuple[torch.Tensor, ...]
     columns: int
     shift: float = 0.0
+    type_name: str = ""
 
     def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """(first row, rows [n, columns] in the stored dtype) in order, each of about `elements` elements."""
+        """(first row, view in the stored dtype) in order, each of about `elements` elements; `values` reads one."""
         first = 0
         for view in self.views:
             for block in _blocks(view, elements, self.columns):
                 yield first, block
-                first += len(block)
+                first += block.numel() // self.columns
+
+    def values(self, block: torch.Tensor) -> torch.Tensor:
+        """A block's values as contiguous float32 [n, columns of the tensor]."""
+        if self.type_name:
+            return _dequantized(block.reshape(-1, self.columns), self.type_name)
+        rows = block.float().reshape(-1, self.columns)
+        return (rows + self.shift if self.shift else rows).contiguous()
 
 
-def rows_of(
-    made: GgufTensor, sources: Sequence[torch.Tensor], architecture: str, config: ModelConfig | None, is_gguf: bool
-) -> Rows:
+def copied_rows(source: torch.Tensor, type_name: str) -> Rows:
+    """The rows of a tensor of another GGUF file, which stay in their order.
+
+    `source` has the tensor's shape, or holds its blocks as bytes [..., bytes per row]; `type_name` says of which type.
+    """
+    return Rows(_by_expert((source,)), source.shape[-1] if source.ndim else 1, type_name=type_name)
+
+
+def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architecture: str, config: ModelConfig) -> Rows:
     """The rows of `made` from its sources, in the order of `ordered_sources`.
 
-    A tensor of another GGUF file is taken as it is. Raises UserError where the sources do not fill the tensor's shape.
+    Raises UserError where the sources do not fill the tensor's shape.
     """
     import torch
 
     columns = made.shape[-1] if made.shape else 1
-    if is_gguf:
-        return Rows(tuple(sources), columns)
-    assert config is not None
     if not made.sources:
         return Rows((torch.tensor(_generated(made.name, config), dtype=torch.float32),), columns)
-    inside = re.sub(r"^blk\.\d+\.", "", made.name)
-    view = _VIEWS.get(architecture, {}).get(inside.rpartition(".")[0])
-    keys = Keys(config)
-    views = tuple(view(source, keys) if view else source for source in sources)
-    if architecture in _TRANSPOSED and len(made.shape) == 2 and inside.rpartition(".")[0] in _TRANSPOSED[architecture]:
+    module = re.sub(r"^blk\.\d+\.", "", made.name).rpartition(".")[0]
+    views = tuple(sources)
+    view = _VIEWS.get(architecture, {}).get(module)
+    if view is not None:
+        views = tuple(view(source, Keys(config)) for source in views)
+    if len(made.shape) == 2 and module in _TRANSPOSED.get(architecture, ()):
         views = tuple(source.t() for source in views)
     if sum(v.numel() for v in views) != math.prod(made.shape):
         shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
     shift = 1.0 if architecture in _SHIFTED_NORMS and made.name.endswith("norm.weight") else 0.0
-    return Rows(views, columns, shift)
+    return Rows(_by_expert(views), columns, shift)
+
+
+def _by_expert(views: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """One view per expert of a stack, so that no block holds rows of two: each has an importance of its own."""
+    return tuple(part for view in views for part in (view.unbind(0) if view.ndim == 3 else (view,)))
+
+
+def _dequantized(blocks: torch.Tensor, type_name: str) -> torch.Tensor:
+    import torch
+
+    from quantgui.formats.gguf.kernels import dequantize_rows
+
+    kind = BY_NAME[type_name]
+    columns = blocks.shape[1] // kind.block_bytes * kind.block_elements
+    return torch.from_numpy(dequantize_rows(type_name, blocks.contiguous().numpy(), columns))
 
 
 def ordered_sources(made: GgufTensor) -> tuple[str, ...]:
@@ -125,19 +156,16 @@ def _generated(name: str, config: ModelConfig) -> Sequence[float]:
 
 
 def _blocks(view: torch.Tensor, elements: int, columns: int) -> Iterator[torch.Tensor]:
-    """Parts of a view of any number of dimensions as [n, columns], in order, none much larger than `elements`."""
+    """Parts of a view of any number of dimensions in order: whole rows, none much larger than `elements`."""
     if view.numel() <= max(elements, columns):
-        yield view.reshape(-1, columns)
+        yield view
         return
     inner = view.numel() // view.shape[0]
-    if inner < columns:  # a vector, or rows that span several of the view's: cut at whole rows
-        step = columns // inner
-    else:
-        step = 1
-        if inner > elements and view.ndim > 2:
-            for part in view:
-                yield from _blocks(part, elements, columns)
-            return
-    step = max(step, elements // inner // step * step)
+    if inner > elements and view.ndim > 2:
+        for part in view:
+            yield from _blocks(part, elements, columns)
+        return
+    whole = max(1, columns // inner)  # of the view's rows make one of the tensor's: a vector's elements
+    step = max(whole, elements // inner // whole * whole)
     for first in range(0, view.shape[0], step):
-        yield view[first : first + step].reshape(-1, columns)
+        yield view[first : first + step]

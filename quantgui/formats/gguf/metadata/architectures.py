@@ -35,11 +35,11 @@ def _llama(keys: Keys, prefix: str) -> list[KeyValue]:
     """Llama, Mistral and Mixtral."""
     made = [*_dense(keys, prefix), *head_keys(keys, prefix)]
     made += [u32(f"{prefix}.rope.dimension_count", keys.head_dim()), u32(f"{prefix}.vocab_size", keys.vocab)]
-    return made + _expert_keys(keys, prefix, "num_local_experts")
+    return made + _expert_keys(keys, prefix)
 
 
-def _expert_keys(keys: Keys, prefix: str, count: str) -> list[KeyValue]:
-    experts = keys.optional(count)
+def _expert_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+    experts = keys.optional("num_local_experts", "num_experts")
     if experts is None:
         return []
     used = keys.size("num_experts_per_tok")
@@ -63,7 +63,7 @@ def _qwen3_moe(keys: Keys, prefix: str) -> list[KeyValue]:
 def _qwen_moe(keys: Keys, prefix: str) -> list[KeyValue]:
     every_layer = keys.size("decoder_sparse_step", default=1) == 1 and not keys.sequence("mlp_only_layers")
     _refuse_unless(every_layer, "layers without experts (decoder_sparse_step, mlp_only_layers)")
-    made = [*_dense(keys, prefix), *_expert_keys(keys, prefix, "num_experts")]
+    made = [*_dense(keys, prefix), *_expert_keys(keys, prefix)]
     made.append(u32(f"{prefix}.expert_feed_forward_length", keys.size("moe_intermediate_size")))
     shared = keys.optional("shared_expert_intermediate_size")
     return made + ([u32(f"{prefix}.expert_shared_feed_forward_length", shared)] if shared else [])

@@ -1,0 +1,134 @@
+"""A GGUF file in one pass: preflight, stream every tensor through its kernel, check in a new process, rename.
+
+The record of the run lies in a folder beside the file, `FILE.gguf.quantgui`: it is what is left of the folder in which
+the file was written, and nothing is lost for llama.cpp when it is deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from quantgui.checkpoint.tensor_data import TensorData
+from quantgui.formats.gguf.plan import GgufPlan, plan_gguf
+from quantgui.formats.shard_writer import ShardWriter
+from quantgui.jobs.events import QuantizeResult, Stage, Started, TensorDone
+from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import RECORD_NAME, RunRecord, record_folder, write_run
+from quantgui.pipeline import Emit
+from quantgui.pipeline.gguf_preflight import check_gguf, check_source
+from quantgui.pipeline.gguf_rows import RowSource
+from quantgui.pipeline.gguf_tensor import write_gguf_tensor
+from quantgui.pipeline.progress import ProgressTeller
+from quantgui.pipeline.run_facts import checksums, sync_folder, versions
+from quantgui.pipeline.source import open_source
+from quantgui.pipeline.verification import verify
+from quantgui.quant.gguf_assignment import assign_gguf, gguf_order
+from quantgui.quant.registry import settings
+from quantgui.schemes.assignment import Assignment
+from quantgui.types import Checkpoint, TensorReport
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LIBRARIES = ("torch", "numpy", "xllamacpp", "numba", "gguf")
+
+
+def convert(job: QuantizeJob, emit: Emit) -> QuantizeResult:
+    """Runs the job; the file appears under its name only when it is complete and checked.
+
+    Raises UserError for whatever a person can act on, OSError from the disk. Nothing is left behind either way.
+    """
+    started = time.monotonic()
+    emit(Stage("Reading the model"))
+    checkpoint = open_source(job.source)
+    check_source(job, checkpoint)
+    order = gguf_order(checkpoint, job.recipe, settings(job.recipe.base))
+    plan = plan_gguf(checkpoint, order.file_type, order.options, Path(job.target).name)
+    assignments = assign_gguf(checkpoint, order)
+    warnings = check_gguf(job, checkpoint, order.file_type, plan, assignments)
+    emit(Started(job.id, sum(a.tensor.nbytes for a in assignments), len(assignments), warnings))
+    partial = Path(job.partial_output)
+    created = [folder for folder in partial.parents if not folder.exists()]
+    partial.mkdir(parents=True)
+    try:
+        teller = ProgressTeller(emit)
+        teller.sample_memory()  # the base after imports, before any weight is read
+        emit(Stage("Quantizing"))
+        reports = _write_tensors(job, checkpoint, plan, assignments, {}, teller, emit)
+        verification = verify(job, checkpoint, reports, emit, partial / plan.file.name)
+        emit(Stage("Computing checksums"))
+        result = QuantizeResult(
+            job=job,
+            output=job.output,
+            bytes_before=sum(a.tensor.nbytes for a in assignments),
+            bytes_after=sum(a.nbytes for a in assignments),
+            file_bytes=plan.file.nbytes,
+            parameters=sum(a.tensor.numel for a in assignments),
+            seconds=time.monotonic() - started,
+            peak_anonymous_bytes=teller.peak_anonymous,
+            verification=verification,
+            warnings=warnings,
+        )
+        write_run(partial, RunRecord(result, versions(LIBRARIES), checksums(partial)), reports)
+        _publish(job)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        for folder in created:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    return result
+
+
+def _write_tensors(
+    job: QuantizeJob,
+    checkpoint: Checkpoint,
+    plan: GgufPlan,
+    assignments: Sequence[Assignment],
+    importance: Mapping[str, np.ndarray],
+    teller: ProgressTeller,
+    emit: Emit,
+) -> list[TensorReport]:
+    """Streams every tensor into the file, in the file's order; returns the reports."""
+    import torch
+
+    torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
+    workers = job.threads or psutil.cpu_count(logical=False) or 1
+    writer = ShardWriter(Path(job.partial_output), plan.file)
+    reports = []
+    try:
+        with TensorData(checkpoint) as data, ThreadPoolExecutor(workers) as pool:
+            source = RowSource(checkpoint, data)
+            for tensor, assignment in zip(plan.tensors, assignments, strict=True):
+
+                def advance(nbytes: int, name: str = tensor.name) -> None:
+                    teller.add(nbytes, name)
+
+                rows, weights = source.rows(tensor), importance.get(tensor.name)
+                report = write_gguf_tensor(assignment, rows, weights, pool, writer.write, advance)
+                reports.append(report)
+                emit(TensorDone(report))
+            teller.finish("")
+        writer.close()
+    finally:
+        writer.abandon()
+    return reports
+
+
+def _publish(job: QuantizeJob) -> None:
+    """Gives the finished file its name; the folder it was written in becomes the folder of its record."""
+    partial, target = Path(job.partial_output), Path(job.target)
+    record = record_folder(target)
+    if (record / RECORD_NAME).is_file():
+        shutil.rmtree(record)
+    (partial / target.name).replace(target)
+    partial.rename(record)
+    sync_folder(target.parent)

@@ -1,0 +1,118 @@
+"""What would stop the writing of a GGUF file, and what a person should know before it starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from quantgui import units
+from quantgui.checkpoint.tensor_data import READABLE_DTYPES
+from quantgui.formats.gguf.file_types import FileType
+from quantgui.formats.gguf.plan import GgufPlan
+from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import RECORD_NAME, record_folder
+from quantgui.pipeline.preflight import COMPANION_ALLOWANCE, existing_parent
+from quantgui.schemes.assignment import Assignment
+from quantgui.types import Checkpoint, SourceKind, UserError
+
+SUFFIX = ".gguf"
+
+
+def check_gguf(
+    job: QuantizeJob, checkpoint: Checkpoint, file_type: FileType, plan: GgufPlan, assignments: tuple[Assignment, ...]
+) -> tuple[str, ...]:
+    """Raises UserError for anything that would stop the run later; returns warnings, one sentence each."""
+    check_source(job, checkpoint)
+    _check_kernels(plan)
+    if plan.needs_imatrix and not job_has_imatrix(job):
+        raise UserError(
+            f"{file_type.name} needs an importance matrix: without one its few bits would go to the wrong weights.",
+            hint="Give one with --imatrix, compute one first, or choose a type of more bits.",
+        )
+    check_target(job, checkpoint)
+    _check_disk(job, plan)
+    unmatched = (
+        f"No tensor's name matches the rule {rule.pattern}, so it changes nothing."
+        for rule in job.recipe.rules
+        if not any(rule.matches(assignment.tensor) for assignment in assignments)
+    )
+    return (*plan.warnings, *unmatched)
+
+
+def job_has_imatrix(job: QuantizeJob) -> bool:
+    """Whether the job brings an importance matrix."""
+    return bool(job.recipe.base.parameters.get("imatrix"))
+
+
+def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:
+    """Raises UserError for a model without weights here, and for one that is quantized unless that is wanted."""
+    if checkpoint.kind is SourceKind.CONFIG:
+        raise UserError(
+            f"“{checkpoint.name}” has no weights on this machine, only its shapes are known.",
+            hint="Download the model and open its folder.",
+        )
+    quantization = checkpoint.config.quantization if checkpoint.config is not None else None
+    if checkpoint.kind is SourceKind.GGUF:
+        if quantization and not job.allow_requantize:
+            raise UserError(
+                f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss.",
+                hint="Start from the F16, BF16 or F32 file, or allow it with --allow-requantize.",
+            )
+        return
+    if quantization:
+        raise UserError(
+            f"“{checkpoint.name}” is already quantized ({quantization}).",
+            hint="Start from the original 16-bit or 32-bit checkpoint.",
+        )
+    unreadable = sorted({t.dtype for t in checkpoint.tensors} - READABLE_DTYPES)
+    if unreadable and checkpoint.kind is not SourceKind.TORCH:
+        raise UserError(
+            f"“{checkpoint.name}” has tensors of type {', '.join(unreadable)}, which cannot be read yet.",
+            hint="Start from the original 16-bit or 32-bit checkpoint.",
+        )
+
+
+def check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:
+    """Raises UserError where the file cannot be written, or would replace what is no run of ours."""
+    target = Path(job.target)
+    if target.suffix.lower() != SUFFIX:
+        raise UserError(f"{target.name} does not end in {SUFFIX}.", hint=f"Name the file, for example model{SUFFIX}.")
+    if target.is_dir():
+        raise UserError(f"{target} is a folder, not a file.", hint="Choose another name.")
+    if target == Path(checkpoint.path).resolve():
+        raise UserError("The output is the model's own file.", hint="Choose another name.")
+    if not os.access(existing_parent(target), os.W_OK):
+        raise UserError(f"Nothing can be written in {existing_parent(target)}.", hint="Choose another folder.")
+    if not target.exists():
+        return
+    ours = (record_folder(target) / RECORD_NAME).is_file()
+    if not (job.overwrite and ours):
+        raise UserError(
+            f"The file {target.name} already exists.",
+            hint="Allow overwriting, or choose another name."
+            if ours
+            else "QuantGUI has not written it, so it is never overwritten. Choose another name.",
+        )
+
+
+def _check_disk(job: QuantizeJob, plan: GgufPlan) -> None:
+    needed = plan.file.nbytes + COMPANION_ALLOWANCE
+    free = shutil.disk_usage(existing_parent(Path(job.target))).free
+    if needed > free:
+        raise UserError(
+            f"The disk has {units.file_size(free)} free, and this needs {units.file_size(needed)}.",
+            hint="Free some space, or choose a folder on another disk.",
+        )
+
+
+def _check_kernels(plan: GgufPlan) -> None:
+    """Without ggml's library only the older types can be written."""
+    from quantgui.formats.gguf.kernels import ggml, legacy
+
+    missing = sorted(set(plan.types) - legacy.TYPES)
+    if missing and ggml.ggml_library() is None:
+        raise UserError(
+            f"{' and '.join(missing)} need the library xllamacpp, which is not installed.",
+            hint=f"Install it with: pip install xllamacpp. Without it there are {', '.join(sorted(legacy.TYPES))}.",
+        )

@@ -1,0 +1,72 @@
+"""One tensor of a GGUF file: two passes over its rows, the first for the range, the second for blocks and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+from quantgui.formats.gguf.transform import Rows
+from quantgui.inspection.accumulator import TensorRange, TensorStatistics
+from quantgui.pipeline.tensor_work import BLOCK_ELEMENTS, Advance, report_of
+from quantgui.quant.gguf_rows import GgmlArithmetic
+from quantgui.schemes.assignment import Assignment
+from quantgui.types import TensorReport
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Write = Callable[[str, int, "torch.Tensor"], None]
+
+
+def write_gguf_tensor(
+    assignment: Assignment,
+    rows: Rows,
+    importance: np.ndarray | None,
+    pool: Executor,
+    write: Write,
+    advance: Advance,
+) -> TensorReport:
+    """Quantizes the rows block by block, writes them, and reports sizes and errors.
+
+    `importance` float32 [experts, columns] weighs each column's error; a plain matrix counts as one expert.
+    Raises NotFiniteError for values that are not, UserError for weights too large for the type.
+    """
+    info, scheme = assignment.tensor, assignment.scheme
+    assert scheme is not None
+    method = GgmlArithmetic(scheme)
+    whole = _range(rows, info.name, pool)
+    per_expert = info.shape[-2] if len(info.shape) > 2 else None
+
+    def one(block: tuple[int, torch.Tensor]) -> TensorStatistics:
+        first, stored = block
+        values = rows.values(stored)
+        expert = first // per_expert if per_expert else 0
+        quantized = method.quantize(values, importance=None if importance is None else importance[expert])
+        (part,) = scheme.storage.encode(scheme, quantized, first, info.shape, info.dtype)
+        write(info.name, part.offset, part.data)
+        statistics = TensorStatistics(whole)
+        statistics.add_original(values)
+        statistics.add_quantized(values, method.dequantize(quantized))
+        advance(stored.numel() * stored.element_size())
+        return statistics
+
+    total = TensorStatistics(whole)
+    for statistics in pool.map(one, rows.blocks(BLOCK_ELEMENTS)):
+        total.merge(statistics)
+    return report_of(assignment, total)
+
+
+def _range(rows: Rows, name: str, pool: Executor) -> TensorRange:
+    """Smallest and largest value. Raises NotFiniteError where one is not finite."""
+
+    def one(block: tuple[int, torch.Tensor]) -> TensorRange:
+        part = TensorRange()
+        part.add(rows.values(block[1]), name)
+        return part
+
+    whole = TensorRange()
+    for part in pool.map(one, rows.blocks(BLOCK_ELEMENTS)):
+        whole.low, whole.high = min(whole.low, part.low), max(whole.high, part.high)
+    return whole
