@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from quantgui.quant.registry import rows
 from quantgui.resource_files import resource
 from quantgui.types import QualityLoss
 
@@ -33,6 +34,8 @@ SMALL_MODEL = 3_000_000_000
 SMALL_MODELS_LOSE_MORE = "models below 3 B parameters lose more"
 BITS_WORDS = ((7.5, 1.005), (5.5, 1.01), (4.4, 1.03), (3.4, 1.11), (2.8, 1.3), (2.0, 1.6), (0.0, 3.0))
 """For precisions nobody has published: the ratio that llama.cpp's types of at least so many bits stay within."""
+SCALE_BITS = 0.5
+"""What scales of small groups add to the bits of a registry row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def quality_loss(
     row = published_losses().get(scheme_id)
     small = parameters is not None and parameters < SMALL_MODEL
     if row is None:
-        return _from_bits(bits_per_weight, small)
+        return _from_bits(scheme_id, bits_per_weight, small)
     ratio = row.ratio(imatrix)
     words = row.words or in_words(ratio or 1.0)
     source = row.source
@@ -93,12 +96,15 @@ def in_words(ratio: float) -> str:
     return next((words for limit, words in WORDS_BELOW if ratio < limit), BROKEN)
 
 
-def _from_bits(bits_per_weight: float, small: bool) -> QualityLoss | None:
-    if bits_per_weight <= 0:
+def _from_bits(scheme_id: str, bits_per_weight: float, small: bool) -> QualityLoss | None:
+    """Words for a precision without a source. A registry row counts by its own bits, not those of 16-bit embeddings."""
+    nominal = next((row.bits for row in rows() if row.id == scheme_id), None)
+    bits = bits_per_weight if nominal is None else nominal + SCALE_BITS
+    if bits <= 0:
         return None
-    if bits_per_weight >= 15:
+    if bits >= 15:
         return QualityLoss("no measurable loss", None, "16 bits or more per weight.")
-    ratio = next(ratio for least, ratio in BITS_WORDS if bits_per_weight >= least)
+    ratio = next(ratio for least, ratio in BITS_WORDS if bits >= least)
     words = _sized(in_words(ratio), small)
     return QualityLoss(words, None, "Judged by its bits per weight alone; nobody's figure is cited.")
 

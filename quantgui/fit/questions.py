@@ -5,12 +5,15 @@ Each answer is a sentence and the data behind it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
+from quantgui.checkpoint.architectures import tensor_shapes
 from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
 from quantgui.fit.budget import budget_of
-from quantgui.fit.estimate import estimate_all, estimate_gguf
+from quantgui.fit.estimate import estimate_all, estimate_gguf, estimate_table
 from quantgui.fit.quality_loss import SLIGHT, quality_loss, severity
 from quantgui.fit.recommendation import Recommendation, recommend
 from quantgui.fit.rules_of_thumb import rule_of_thumb
@@ -63,14 +66,6 @@ class ComparisonRow:
     recommendation: Recommendation | None
     estimate: MemoryEstimate | None
     rule_of_thumb: str
-
-
-def estimates_of(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> tuple[MemoryEstimate, ...]:
-    """Every row there is: those that QuantGUI writes and those of llama.cpp."""
-    return (
-        *estimate_all(checkpoint, hardware, settings),
-        *estimate_gguf(checkpoint, hardware, settings, settings.imatrix),
-    )
 
 
 def longest_context(estimate: MemoryEstimate) -> Answer:
@@ -142,25 +137,28 @@ def best_precision_for_speed(estimates: Sequence[MemoryEstimate], tokens_per_sec
 def models_that_fit(hardware: HardwareTarget, settings: FitSettings) -> Iterator[ModelCandidate]:
     """Catalogue models that fit with at least 4 bits and a slight loss, the biggest first.
 
-    An iterator, because reading a config into tensors takes up to seconds for the largest: a window takes as many as
-    it shows and stops when it likes.
+    An iterator, because reading configs into tensors takes seconds in all: a window lets it run beside itself, takes as
+    many as it shows and stops when it likes.
     """
     room = budget_of(hardware).primary_bytes
-    for entry in _by_size():
-        if entry.parameters is not None and entry.parameters * FEWEST_BITS / 8 > room:
+    found = 0
+    for entry, parameters in _by_size():
+        if parameters * FEWEST_BITS / 8 > room or parameters == found:  # the same model under another name
             continue
         try:
             checkpoint = entry.checkpoint()
-            rows = [row for row in estimates_of(checkpoint, hardware, settings) if row.verdict is Verdict.FITS]
+            rows = estimate_gguf(checkpoint, hardware, settings) or estimate_all(checkpoint, hardware, settings)
         except UserError:
             continue
+        rows = [row for row in rows if row.verdict is Verdict.FITS]
         rows = [row for row in rows if row.bits_per_weight >= FEWEST_BITS and _loss(row) <= SLIGHT]
         chosen = recommend(rows, hardware)
         row = next((row for row in rows if chosen is not None and row.scheme_id == chosen.scheme_id), None)
         if row is not None:
-            size = parameter_count(checkpoint.parameters)
+            found = parameters
+            size = parameter_count(parameters)
             sentence = f"{entry.id} ({size} parameters) fits with {row.scheme_id}: {row.reason}"
-            yield ModelCandidate(entry.id, checkpoint.parameters, row, sentence)
+            yield ModelCandidate(entry.id, parameters, row, sentence)
 
 
 def default_targets(this_machine: HardwareTarget | None = None) -> tuple[HardwareTarget, ...]:
@@ -178,14 +176,14 @@ def compare(
 
 
 def _compared(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> ComparisonRow:
-    rows = estimates_of(checkpoint, hardware, settings)
+    rows = estimate_table(checkpoint, hardware, settings)
     chosen = recommend(rows, hardware)
     row = next((row for row in rows if chosen is not None and row.scheme_id == chosen.scheme_id), None)
     return ComparisonRow(hardware, rows, chosen, row, rule_of_thumb(hardware, checkpoint.parameters))
 
 
 def _row(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, scheme_id: str) -> MemoryEstimate:
-    rows = estimates_of(checkpoint, hardware, settings)
+    rows = estimate_table(checkpoint, hardware, settings)
     found = next((row for row in rows if row.scheme_id == scheme_id), None)
     if found is None:
         raise UserError(f"There is no precision “{scheme_id}” for this model.")
@@ -210,7 +208,16 @@ def _usable(device: CatalogueDevice, size: int) -> int:
     return budget_of(target(device.name, memory_gb=size)).primary_bytes
 
 
-def _by_size() -> list[CatalogueEntry]:
-    """Entries whose tensors are known, most parameters first; those of unknown number, rare, at the end."""
-    known = [entry for entry in catalogue() if entry.supported]
-    return sorted(known, key=lambda entry: -(entry.parameters or 0))
+@cache
+def _by_size() -> tuple[tuple[CatalogueEntry, int], ...]:
+    """Entries whose tensors are known with their parameters, most first; about two seconds the first time."""
+    sized = []
+    for entry in catalogue():
+        if not entry.supported:
+            continue
+        try:
+            shapes = tensor_shapes(entry.config)
+        except UserError:
+            continue
+        sized.append((entry, sum(math.prod(shape) for _, shape in shapes)))
+    return tuple(sorted(sized, key=lambda pair: -pair[1]))

@@ -71,7 +71,7 @@ class TrainingSettings:
 class TrainingPart:
     """One part of the memory of training, with its band."""
 
-    name: str  # "weights", "adapters", "gradients", "optimizer", "activations", "logits", "overhead" …
+    name: str  # "weights", "adapters", "gradients", "optimizer", "activations", "overhead"
     nbytes: int
     low: int
     high: int
@@ -143,11 +143,8 @@ def _estimate(
     parts += [
         _exact("gradients", 2 * trainable, "16 bits per trained parameter."),
         _optimizer(trainable, settings),
-        _activations(config, settings),
-        _logits(config, settings),
+        _activations(checkpoint, config, settings, kind),
     ]
-    if kind is TrainingKind.QLORA:
-        parts.append(_unpacked(checkpoint))
     parts.append(_overhead(sum(part.nbytes for part in parts)))
     total_bytes = sum(part.nbytes for part in parts)
     verdict = judge(total_bytes, Budget(budget.device_bytes or budget.ram_bytes, 0))
@@ -181,29 +178,39 @@ def _optimizer(trainable: int, settings: TrainingSettings) -> TrainingPart:
     return _exact("optimizer", nbytes, f"{settings.optimizer}, {OPTIMIZER_BYTES[settings.optimizer]} bytes each.")
 
 
-def _activations(config: ModelConfig, settings: TrainingSettings) -> TrainingPart:
+def _activations(
+    checkpoint: Checkpoint, config: ModelConfig, settings: TrainingSettings, kind: TrainingKind
+) -> TrainingPart:
+    """What is alive while gradients are computed: the layers', the logits', and of packed weights one unpacked."""
+    tokens = settings.sequence * settings.batch
+    layers = _layer_activations(config, settings)
+    low, likely, high = (tokens * (config.vocab_size or 0) * nbytes for nbytes in LOGIT_BYTES)
+    unpacked = _largest_projection(checkpoint) if kind is TrainingKind.QLORA else 0
+    kept = "one layer and the layers' boundaries" if settings.checkpointing else "all layers"
+    note = f"{count(tokens)} tokens: {kept}, and {memory(likely)} for the scores of {count(config.vocab_size)} words."
+    return TrainingPart(
+        "activations",
+        layers + likely + 2 * unpacked,
+        int(0.7 * layers) + low + unpacked,
+        int(1.5 * layers) + high + 3 * unpacked,
+        Provenance.ESTIMATED,
+        note,
+    )
+
+
+def _layer_activations(config: ModelConfig, settings: TrainingSettings) -> int:
     hidden, layers = config.hidden_size or 0, config.num_layers or 0
     heads = config.num_heads or 1
     key_value = (config.num_kv_heads or heads) * (config.head_dim or hidden // heads)
     tokens = settings.sequence * settings.batch
     layer = int(tokens * (hidden + 2 * key_value + 2 + 2 * (config.intermediate_size or 4 * hidden)) * 2 * 1.25)
     boundaries = tokens * hidden * 2 * layers
-    nbytes = layer + boundaries if settings.checkpointing else layer * layers
-    note = f"{count(tokens)} tokens" + (", one layer and the layers' boundaries." if settings.checkpointing else ".")
-    return TrainingPart("activations", nbytes, int(0.7 * nbytes), int(1.5 * nbytes), Provenance.ESTIMATED, note)
+    return layer + boundaries if settings.checkpointing else layer * layers
 
 
-def _logits(config: ModelConfig, settings: TrainingSettings) -> TrainingPart:
-    scores = settings.sequence * settings.batch * (config.vocab_size or 0)
-    low, likely, high = (scores * nbytes for nbytes in LOGIT_BYTES)
-    note = f"Scores of {count(config.vocab_size)} words per token, and their gradient."
-    return TrainingPart("logits", likely, low, high, Provenance.ESTIMATED, note)
-
-
-def _unpacked(checkpoint: Checkpoint) -> TrainingPart:
-    """The largest projection unpacked to 16 bits, twice while its gradient is computed."""
-    largest = max((2 * math.prod(shape[-2:]) for shape in _projections(checkpoint)), default=0)
-    return TrainingPart("unpacked weights", 2 * largest, largest, 3 * largest, Provenance.ESTIMATED, "One layer's.")
+def _largest_projection(checkpoint: Checkpoint) -> int:
+    """Bytes of the largest packed projection once it is unpacked to 16 bits; twice while its gradient is computed."""
+    return max((2 * math.prod(shape[-2:]) for shape in _projections(checkpoint)), default=0)
 
 
 def _overhead(others: int) -> TrainingPart:
