@@ -6,14 +6,33 @@ numpy ones of the `gguf` package where ggml is missing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from quantgui.formats.gguf.kernels import ggml, legacy
+from quantgui.formats.gguf.kernels.vectorized import Kernel, is_worth_it, vectorized_kernel
 from quantgui.schemes.ggml_types import BY_NAME, GgmlType
 from quantgui.types import UserError
 
 NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
 """Types that no kernel writes: integers, and what ggml uses for activations while it computes."""
+LARGEST_VECTORIZED = 65504.0
+"""Beyond it squares and scales overflow, and what ggml computes from infinities is left to ggml."""
+_prepared: dict[tuple[str, bool], Kernel] = {}
+
+
+def prepare(weights: Mapping[str, int], *, weighted: bool) -> tuple[str, ...]:
+    """Compiles the vectorized kernels that are worth it for so many weights per type; returns those types.
+
+    Call it once before threads quantize; without it every type goes through ggml's own kernels. The bytes are the same.
+    """
+    chosen = [name for name, count in weights.items() if is_worth_it(name, weighted, count)]
+    for name in chosen:
+        kernel = vectorized_kernel(name, weighted)
+        if kernel is not None:
+            _prepared[name, weighted] = kernel
+    return tuple(name for name in chosen if (name, weighted) in _prepared)
 
 
 def quantize_rows(
@@ -30,7 +49,8 @@ def quantize_rows(
         raise ValueError("rows must be a contiguous float32 matrix")
     if importance is not None:
         importance = _checked_importance(importance, rows.shape[1])
-    if rows.size and not (np.isfinite(rows.min()) and np.isfinite(rows.max())):
+    largest = max(float(rows.max()), -float(rows.min())) if rows.size else 0.0
+    if not np.isfinite(largest):
         raise UserError("The weights contain values that are not numbers.", hint="The model's files may be damaged.")
     out = _target(out, (len(rows), kind.nbytes(rows.shape[1])), np.uint8)
     if not rows.size:
@@ -41,7 +61,11 @@ def quantize_rows(
         return out
     if importance is None and ggml.requires_importance(library, kind):
         raise UserError(f"{kind.name} needs an importance matrix.", hint="Compute one first, or choose another type.")
-    ggml.quantize(library, kind, rows, importance, out)
+    kernel = _prepared.get((kind.name, importance is not None))
+    if kernel is not None and largest <= LARGEST_VECTORIZED:
+        kernel(rows.reshape(-1), importance, out.reshape(-1, kind.block_bytes))
+    else:
+        ggml.quantize(library, kind, rows, importance, out)
     if not ggml.is_valid(library, kind, out):
         raise UserError(
             f"Some weights are too large for {kind.name}: its scales end at 65,504.",

@@ -1,0 +1,91 @@
+"""K-quants with many sub-blocks side by side: the bytes of ggml's scalar kernels, several times sooner.
+
+numba compiles them in the child, only the types that a run needs, and keeps the result in the cache folder. The order
+of operations within a sub-block is ggml's (ggml-quants.c of github.com/ggml-org/llama.cpp, MIT), and nothing may be
+reassociated or fused, so on x86-64 the bytes are equal; the tests hold them against ggml's, also on extreme data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from quantgui import __version__
+from quantgui.home import find_home
+from quantgui.schemes.ggml_types import BY_NAME
+
+Kernel = Callable[[np.ndarray, "np.ndarray | None", np.ndarray], None]
+"""(flat float32 values, importance or None, uint8 blocks to write)."""
+
+MODULES = {"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q4_k", "Q6_K": "q6_k"}
+HIGHEST = {"Q4_K": (np.int32(15),), "Q5_K": (np.int32(31),)}
+"""The types that share a module, by their highest code."""
+WORTH_COMPILING = 60_000_000
+WORTH_LOADING = 4_000_000
+"""Weights from which compiling (about 5 seconds) or loading (0.3) is sooner than waiting for ggml's scalar kernel."""
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+
+
+@cache
+def vectorized_kernel(ggml_type: str, weighted: bool) -> Kernel | None:
+    """The compiled kernel of a type, None where there is none or numba is missing. The first call takes seconds."""
+    if ggml_type not in MODULES:
+        return None
+    try:
+        module = _module(MODULES[ggml_type])
+    except (ImportError, RuntimeError):  # missing, or no place where its cache can be
+        return None
+    highest = HIGHEST.get(ggml_type, ())
+
+    def run(values: np.ndarray, importance: np.ndarray | None, out: np.ndarray) -> None:
+        if weighted:
+            module.quantize_weighted(values, importance, *highest, out)
+        else:
+            module.quantize(values, *highest, out)
+
+    block = np.empty((1, BY_NAME[ggml_type].block_bytes), np.uint8)
+    run(np.zeros(256, np.float32), np.zeros(256, np.float32), block)
+    with contextlib.suppress(OSError):
+        _mark(ggml_type, weighted).touch()
+    return run
+
+
+def is_worth_it(ggml_type: str, weighted: bool, weights: int) -> bool:
+    """Whether so many weights repay compiling the kernel, or loading it from the cache."""
+    if weights < WORTH_LOADING or ggml_type not in MODULES:
+        return False
+    return weights >= WORTH_COMPILING or _mark(ggml_type, weighted).exists()
+
+
+def _module(name: str) -> ModuleType:
+    """Imports a module of compiled functions; they are kept in our folder unless $NUMBA_CACHE_DIR says otherwise."""
+    from numba.core.config import reload_config
+
+    os.environ.setdefault(CACHE_VARIABLE, str(_folder()))
+    reload_config()
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+@cache
+def _folder() -> Path:
+    """One folder for each state of the sources: numba looks at a function's own file, not at those that it calls."""
+    digest = hashlib.sha256(__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    chosen = os.environ.get(CACHE_VARIABLE)
+    folder = Path(chosen) if chosen else find_home().cache / "kernels" / digest.hexdigest()[:16]
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _mark(ggml_type: str, weighted: bool) -> Path:
+    return _folder() / f"{ggml_type}{'-weighted' if weighted else ''}.compiled"
