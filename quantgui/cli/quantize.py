@@ -1,4 +1,4 @@
-"""`quantgui quantize MODEL --scheme ID --out DIR`: the same job as the window's, without a window."""
+"""`quantgui quantize MODEL --scheme ID --out PATH`: the same job as the window's, without a window."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from quantgui.home import find_home
 from quantgui.jobs.codec import from_json
 from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.job import QuantizeJob
-from quantgui.jobs.run_record import RECORD_NAME
+from quantgui.jobs.run_record import RECORD_NAME, record_folder
 from quantgui.jobs.saved_training import training_file
-from quantgui.quant.registry import rows
+from quantgui.quant.registry import file_rows, rows
 from quantgui.schemes.recipe import KEEP, Recipe, Rule
 from quantgui.types import UserError
 
-HELP = "quantize a model into a folder that transformers loads"
+HELP = "quantize a model into a folder that transformers loads, or into a GGUF file"
 MAX_RECIPE_BYTES = 4 * 2**20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a model folder, a .safetensors or .bin file, or “demo”")
+    parser.add_argument("model", metavar="MODEL", help="a model folder, a .safetensors, .gguf or .bin file, or “demo”")
     parser.add_argument("--scheme", metavar="ID", help="what to quantize to; --list shows all")
     parser.add_argument(
         "--rule",
         action="append",
         default=[],
         metavar="PATTERN=ID",
-        help="another scheme, or “keep”, for tensors whose name matches; the first match wins",
+        help="another scheme (in GGUF a tensor type), or “keep”, for tensors whose name matches; the first match wins",
     )
     add_options(parser.add_argument_group("settings of schemes"))
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe saved by the window, instead of --scheme")
-    parser.add_argument("--out", metavar="DIR", help="the folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in that folder")
+    parser.add_argument("--out", metavar="PATH", help="the folder to write, for GGUF types the file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run at that place")
+    parser.add_argument(
+        "--allow-requantize", action="store_true", help="quantize a GGUF file that is quantized already, with more loss"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps (default: cpu)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the arithmetic (default: physical cores)")
     parser.add_argument("--resume", default="", metavar="ID", help="go on with the stopped training of this run")
@@ -52,10 +55,12 @@ def run(options: argparse.Namespace) -> int:
         print(listing_json() if options.json else listing())
         return 0
     if not options.out:
-        raise UserError("Where should the result go?", hint="Add --out DIR.")
+        raise UserError("Where should the result go?", hint="Add --out PATH.")
     output = Path(options.out).expanduser().resolve()
-    if (output / RECORD_NAME).is_file() and not options.overwrite:
-        raise UserError(f"{output} holds an earlier run.", hint="Add --overwrite to replace it, or choose another DIR.")
+    if (record_folder(output) / RECORD_NAME).is_file() and not options.overwrite:
+        raise UserError(
+            f"{output} holds an earlier run.", hint="Add --overwrite to replace it, or choose another PATH."
+        )
     job = QuantizeJob(
         source=absolute(options.model),
         output=str(output),
@@ -66,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         verify=not options.no_verify,
         cache=str(find_home().cache),
         resume=options.resume,
+        allow_requantize=options.allow_requantize,
     )
     try:
         finished = run_job(job, as_json=options.json)
@@ -87,7 +93,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
             raise UserError("A recipe file holds the scheme, its settings and the rules.", hint="Give --recipe alone.")
         return _read_recipe(options.recipe)
     if not options.scheme:
-        raise UserError("Which scheme?", hint=f"Add --scheme ID: {', '.join(r.id for r in rows())}.")
+        raise UserError("Which scheme?", hint=f"Add --scheme ID: {', '.join(r.id for r in (*rows(), *file_rows()))}.")
     base = base_spec(options)
     rules = []
     for text in options.rule:

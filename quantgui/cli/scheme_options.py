@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from quantgui.quant.assignment import is_gguf
+from quantgui.quant.gguf_assignment import tensor_type
 from quantgui.quant.method import SchemeRow
-from quantgui.quant.registry import build, row, rows
+from quantgui.quant.registry import build, file_rows, row, rows
 from quantgui.schemes.parameters import Parameter, ParameterValue
-from quantgui.schemes.recipe import SchemeSpec
+from quantgui.schemes.recipe import Recipe, SchemeSpec
 
 SHORT = ("group_size", "granularity", "symmetric")
 """Parameters with an option of their own: --group, --granularity, --asymmetric."""
@@ -58,7 +60,12 @@ def base_spec(options: argparse.Namespace) -> SchemeSpec:
 
 
 def rule_spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
-    """A rule's scheme takes those of the given settings that it knows: --group says nothing to FP8."""
+    """A rule's scheme takes those of the given settings that it knows: --group says nothing to FP8.
+
+    In a GGUF file a rule names the type of a tensor. Raises UserError for an unknown name.
+    """
+    if is_gguf(Recipe(SchemeSpec(options.scheme))):
+        return SchemeSpec(tensor_type(scheme_id))
     chosen = row(scheme_id)
     declared = {p.name: p for p in chosen.parameters}
     taken = {name: value for name, value in given(options).items() if _knows(declared.get(name), value)}
@@ -68,7 +75,7 @@ def rule_spec(scheme_id: str, options: argparse.Namespace) -> SchemeSpec:
 def listing() -> str:
     """Every scheme with its settings, for people."""
     lines = []
-    for entry in rows():
+    for entry in (*rows(), *file_rows()):
         lines.append(f"{entry.id:<8} {entry.title}. {entry.summary}")
         for p in entry.parameters:
             choices = f" ({', '.join(map(str, p.choices))})" if p.choices else ""
@@ -92,13 +99,13 @@ def listing_json() -> str:
             ],
         }
 
-    return json.dumps([describe(entry) for entry in rows()], indent=2)
+    return json.dumps([describe(entry) for entry in (*rows(), *file_rows())], indent=2)
 
 
 def _declared() -> dict[str, Parameter]:
     """The parameters that get an option, by name; rows that share a name mean the same by it."""
     found: dict[str, Parameter] = {}
-    for entry in rows():
+    for entry in (*rows(), *file_rows()):
         for parameter in entry.parameters:
             if parameter.name not in SHORT:
                 found.setdefault(parameter.name, parameter)

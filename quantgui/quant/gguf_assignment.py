@@ -44,7 +44,7 @@ def gguf_order(checkpoint: Checkpoint, recipe: Recipe, settings: Mapping[str, Pa
         leave_output=bool(settings.get("leave_output")),
         output_type=str(settings.get("output_type", "")),
         embedding_type=str(settings.get("embedding_type", "")),
-        patterns=tuple((_regex(rule), _type(rule, source)) for rule in recipe.rules),
+        patterns=tuple((_regex(rule), tensor_type(rule.scheme.id) if rule.scheme else source) for rule in recipe.rules),
         source_type=source,
     )
     return GgufOrder(file_type(recipe.base.id.upper().removeprefix(FLOAT_PREFIX)), options, imatrix)
@@ -85,15 +85,11 @@ def _regex(rule: Rule) -> str:
     return rule.pattern[3:] if rule.pattern.startswith("re:") else rf"\A{translate(rule.pattern)}"
 
 
-def _type(rule: Rule, source: str) -> str:
-    """The tensor type that a rule gives; a file type stands for its base, nothing for the source's type."""
-    if rule.scheme is None:
-        return source
-    name = rule.scheme.id.upper().removeprefix(FLOAT_PREFIX)
-    if name in TENSOR_TYPES:
-        return name
-    if name in FILE_TYPES:
-        return FILE_TYPES[name].base
-    raise UserError(
-        f"“{rule.scheme.id}” is not a type of a GGUF tensor.", hint=f"One of {', '.join(TENSOR_TYPES)}, or keep."
-    )
+def tensor_type(name: str) -> str:
+    """The tensor type that a rule names, case ignored; a file type stands for its base. Raises UserError."""
+    known = name.upper().removeprefix(FLOAT_PREFIX)
+    if known in TENSOR_TYPES:
+        return known
+    if known in FILE_TYPES:
+        return FILE_TYPES[known].base
+    raise UserError(f"“{name}” is not a type of a GGUF tensor.", hint=f"One of {', '.join(TENSOR_TYPES)}, or keep.")

@@ -117,6 +117,7 @@ def _parameters(kind: FileType) -> tuple[Parameter, ...]:
             "Importance matrix",
             "A file that says which inputs of each tensor matter most; lower bits need one.",
             "",
+            is_file=True,
         ),
         Parameter("pure", "One type for all", "The same type for every matrix, without the mixture.", False),
         Parameter("output_type", "Output head", "Type of the output head.", "", choices, titles, advanced=True),
