@@ -17,6 +17,15 @@ def new_job_id() -> str:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """The text that calibrated methods run through the model; all of it is tokenized by the model's tokenizer."""
+
+    text: str | None = None  # a text, JSONL or Parquet file; None: the bundled calibration text
+    samples: int = 128
+    length: int = 512  # tokens of a sample; at most what the model can take
+
+
+@dataclass(frozen=True)
 class QuantizeJob:
     """Quantize `source` by `recipe` into the folder `output`, or into the file `output` where the recipe makes GGUF."""
 
@@ -30,6 +39,7 @@ class QuantizeJob:
     cache: str = ""  # folder in which a training is kept until it is converted; "" keeps none
     resume: str = ""  # id of the job whose stopped training goes on
     allow_requantize: bool = False  # a GGUF file that is quantized already may be quantized again
+    calibration: Calibration = field(default_factory=Calibration)
     id: str = field(default_factory=new_job_id)
 
     @property

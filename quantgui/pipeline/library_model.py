@@ -109,6 +109,13 @@ def can_load(folder: Path) -> bool:
     return True
 
 
+def in_float32(model: Any) -> Any:
+    """The model with all of its floats widened, in place; transformers itself refuses that where it has quantized."""
+    import torch
+
+    return torch.nn.Module.float(model)
+
+
 def run_forward(model: Any) -> bool | None:
     """Whether a forward pass over a few token ids gives finite numbers; None for models that need other inputs too."""
     import torch
@@ -119,6 +126,8 @@ def run_forward(model: Any) -> bool | None:
         return None
     ids = torch.arange(1, 9).remainder(vocabulary).unsqueeze(0)
     inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if model.config.is_encoder_decoder else {})
+    if len({p.dtype for p in model.parameters() if p.is_floating_point()}) > 1:
+        in_float32(model)  # a library may compute dense weights in another dtype than the model's own
     with torch.no_grad():
         output = model(**inputs)
     first = next(value for value in output.values() if isinstance(value, torch.Tensor))

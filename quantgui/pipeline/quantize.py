@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -23,9 +20,12 @@ from quantgui.jobs.events import Log, QuantizeResult, Stage, Started, TensorDone
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RunRecord, write_run
 from quantgui.pipeline import Emit
+from quantgui.pipeline.calibrated import prepare_calibration
 from quantgui.pipeline.device import choose_device, is_out_of_memory
 from quantgui.pipeline.preflight import check
 from quantgui.pipeline.progress import ProgressTeller
+from quantgui.pipeline.run_facts import checksums, sync_folder, versions
+from quantgui.pipeline.simulation import SIMULATION_NAME
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.pipeline.tensor_work import keep_tensor, quantize_tensor
 from quantgui.pipeline.train_quantized import prepare_training
@@ -37,7 +37,7 @@ from quantgui.types import Checkpoint, TensorReport, UserError
 if TYPE_CHECKING:
     import torch
 
-LIBRARIES = ("torch", "transformers", "compressed-tensors", "optimum-quanto", "safetensors", "numpy")
+LIBRARIES = ("torch", "transformers", "compressed-tensors", "gptqmodel", "optimum-quanto", "safetensors", "numpy")
 
 
 def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
@@ -53,6 +53,8 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     warnings = check(job, checkpoint, assignments, files)
     device = choose_device(job.device)
     training = prepare_training(job, checkpoint, assignments)
+    calibration = prepare_calibration(job, checkpoint, assignments)
+    warnings += calibration.warnings if calibration is not None else ()
     emit(Started(job.id, checkpoint.nbytes, len(assignments), warnings))
     partial = Path(job.partial_output)
     created = [folder for folder in partial.parents if not folder.exists()]
@@ -62,11 +64,15 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         teller.sample_memory()  # the base after imports, before any weight is read
         trained = training.run(teller, emit) if training is not None else {}
         emit(Stage("Quantizing"))
-        reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit, trained)
+        if calibration is not None:
+            reports = calibration.write(files, partial, device, trained, teller, emit)
+        else:
+            reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit, trained)
         emit(Stage("Writing config and tokenizer"))
         for left_out in write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files):
             emit(Log(left_out, "warning"))
         verification = verify(job, checkpoint, reports, emit)
+        (partial / SIMULATION_NAME).unlink(missing_ok=True)
         emit(Stage("Computing checksums"))
         result = QuantizeResult(
             job=job,
@@ -80,7 +86,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
             verification=verification,
             warnings=warnings,
         )
-        write_run(partial, RunRecord(result, _versions(), _checksums(partial)), reports)
+        write_run(partial, RunRecord(result, versions(LIBRARIES), checksums(partial)), reports)
         _publish(job)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -169,25 +175,6 @@ def _one_tensor(
         return quantize_tensor(assignment, tensor, device, pool, writer.write, advance, weights), device
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in the folder, by name."""
-    sums = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as stream:
-            sums[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return sums
-
-
 def _publish(job: QuantizeJob) -> None:
     """Gives the finished folder its name. What was there before is removed only after the new one is in place."""
     partial, output, old = Path(job.partial_output), Path(job.target), Path(job.replaced_output)
@@ -204,15 +191,6 @@ def _publish(job: QuantizeJob) -> None:
         if replaces:
             old.rename(output)
         raise
-    _sync_folder(output.parent)
+    sync_folder(output.parent)
     if replaces:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -21,7 +21,7 @@ from quantgui.formats.registry import formats_of
 from quantgui.jobs.events import Stage, Verification, VerificationStatus
 from quantgui.jobs.job import VerifyJob
 from quantgui.pipeline import Emit
-from quantgui.pipeline.comparison import Comparison
+from quantgui.pipeline.comparison import Comparison, compare_logits
 from quantgui.pipeline.library_model import (
     KeyProblems,
     beyond_the_source,
@@ -30,8 +30,10 @@ from quantgui.pipeline.library_model import (
     load_dense,
     run_forward,
 )
+from quantgui.pipeline.simulation import load_simulation
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.quant.assignment import assign
+from quantgui.quant.calibrated import Fold
 from quantgui.quant.registry import arithmetic
 from quantgui.schemes.assignment import Assignment
 from quantgui.types import Checkpoint, ErrorStats, SourceKind
@@ -77,8 +79,12 @@ def reload_and_compare(job: VerifyJob, emit: Emit) -> Verification:
     if problems := beyond_the_source(reported, baseline):
         return _failed(problems, library)
     comparison = Comparison()
-    _compare(comparison, model, source, output, assignments, format_, job.errors)
+    simulation = load_simulation(Path(job.output))
+    folds = simulation.folds if simulation is not None else {}
+    _compare(comparison, model, source, output, assignments, format_, job.errors, folds)
     finite = run_forward(model) is not False if model is not None and comparison.finite else True
+    if simulation is not None and model is not None and finite and not comparison.failures:
+        compare_logits(comparison, model, simulation.ids, simulation.logits)
     return _verdict(comparison, library, full, finite)
 
 
@@ -119,9 +125,10 @@ def _compare(
     assignments: tuple[Assignment, ...],
     format_: Format | None,
     errors: Mapping[str, ErrorStats],
+    folds: Mapping[str, Fold],
 ) -> None:
     """Every weight against the model's, against the library's unpacking where the model has no such weight (or there
-    is no room for a model), and against the source."""
+    is no room for a model), and against the source, with what calibration folded into it."""
     stored = {t.name: t for t in output.tensors}
     by_name = {a.tensor.name: a for a in assignments}
     state = _by_both_names(model) if model is not None else {}
@@ -140,7 +147,11 @@ def _compare(
             if theirs is not None and ours.numel():
                 comparison.add(name, ours, theirs)
             if errors and ours.numel() and source.kind is not SourceKind.TORCH:
-                comparison.add_source(name, originals.tensor(assignment.tensor), ours, errors.get(name))
+                original = originals.tensor(assignment.tensor)
+                if fold := folds.get(name):
+                    folded = fold.apply(original)
+                    original = folded.to(original.dtype) if assignment.scheme is None else folded
+                comparison.add_source(name, original, ours, errors.get(name))
 
 
 def _by_both_names(model: Any) -> dict[str, torch.Tensor]:
@@ -172,6 +183,8 @@ def _verdict(comparison: Comparison, library: str, full: bool, finite: bool) -> 
         how = "loaded the result in a new process" if full else "was given the result layer by layer"
         status = VerificationStatus.VERIFIED
         summary = f"transformers {how}, and all {comparison.compared:,} weights compared equal ours within rounding."
+        if comparison.logits_error is not None:
+            summary += f" Its logits equal those of the calibrated model to {comparison.logits_error:.2%}."
         if comparison.not_found:
             summary += (
                 f" {len(comparison.not_found)} have other names there; they were compared with the source, "

@@ -92,15 +92,17 @@ def quantize_tensor(
     write: Write,
     advance: Advance,
     weights: torch.Tensor | None = None,
+    method: RowArithmetic | None = None,
 ) -> TensorReport:
     """Quantizes block by block on `device`, writes the stored parts, reports sizes and errors against `tensor`.
 
-    `weights`, float32 of the same shape, are quantized in its place where a training has changed them.
+    `weights`, float32 of the same shape, are quantized in its place where a training has changed them. `method`
+    stands in for the scheme's own arithmetic where calibration has found the codes.
     Raises NotFiniteError for values that are not; writing again after a failure is harmless.
     """
     info, scheme = assignment.tensor, assignment.scheme
     assert scheme is not None
-    method: RowArithmetic = arithmetic(scheme)
+    method = method or arithmetic(scheme)
     whole = measure_range(tensor, info.name, pool, method)
     scale_dtype = torch_dtype(info.dtype)
     names = {part.suffix: part.name_for(info.name) for part in assignment.parts()}
@@ -128,6 +130,24 @@ def quantize_tensor(
         total.merge(statistics)
         levels = levels or some_levels
     return report_of(assignment, total, levels)
+
+
+def dequantized_again(assignment: Assignment, tensor: torch.Tensor, pool: Executor) -> torch.Tensor:
+    """What a weight that is quantized without calibration dequantizes to: float32, in the tensor's shape."""
+    import torch
+
+    scheme = assignment.scheme
+    assert scheme is not None
+    method = arithmetic(scheme)
+    whole = measure_range(tensor, assignment.tensor.name, pool, method)
+    scale_dtype = torch_dtype(assignment.tensor.dtype)
+    value_range = ValueRange(whole.low, whole.high)
+
+    def one(block: tuple[int, torch.Tensor]) -> torch.Tensor:
+        return method.dequantize(method.quantize(block[1].float(), scale_dtype, value_range, block[0]))
+
+    blocks = row_blocks(tensor, BLOCK_ELEMENTS, method.row_multiple)
+    return torch.cat(list(pool.map(one, blocks))).view(tensor.shape)
 
 
 def report_of(

@@ -47,6 +47,15 @@ class QuantizedRows:
     input_scale: torch.Tensor | None = None
     group_index: torch.Tensor | None = None
 
+    def rows(self, first: int, count: int) -> QuantizedRows:
+        """Some rows of a weight that has a scale per row, or one for all."""
+
+        def part(values: torch.Tensor | None) -> torch.Tensor | None:
+            return values if values is None or len(values) == 1 else values[first : first + count]
+
+        codes = self.codes[first : first + count]
+        return replace(self, codes=codes, scale=part(self.scale), zero_point=part(self.zero_point))
+
 
 @dataclass
 class EncodedPart:
