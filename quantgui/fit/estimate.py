@@ -12,12 +12,15 @@ from quantgui.fit.completion import completed
 from quantgui.fit.demand import Demand
 from quantgui.fit.gguf_weights import gguf_weights
 from quantgui.fit.model_facts import facts_of
+from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.placement import describe, place
+from quantgui.fit.published_weights import published_weights
+from quantgui.fit.reference_rows import reference_weights
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.situation import Situation, situation_of
 from quantgui.fit.verdict import Placed, explain
-from quantgui.fit.weights import WeightBytes, recipe_weights, weights_per_row
-from quantgui.quant.registry import rows as registry_rows
+from quantgui.fit.weights import STORED, WeightBytes, recipe_weights, weights_per_row
+from quantgui.quant.registry import row as registry_row
 from quantgui.schemes.recipe import Recipe
 from quantgui.types import (
     Checkpoint,
@@ -27,6 +30,7 @@ from quantgui.types import (
     MemoryPart,
     Provenance,
     Runtime,
+    UserError,
 )
 from quantgui.units import count
 
@@ -36,7 +40,8 @@ def prepare(checkpoint: Checkpoint) -> None:
 
     A window calls it in the background when a model is opened; every estimate after that is immediate.
     """
-    weights_per_row(checkpoint)
+    _hub_weights(checkpoint)
+    reference_weights(checkpoint, Runtime.MLX)
     gguf_weights(checkpoint)
     facts_of(checkpoint)
 
@@ -44,14 +49,15 @@ def prepare(checkpoint: Checkpoint) -> None:
 def estimate_table(
     checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
 ) -> tuple[MemoryEstimate, ...]:
-    """Every row there is: the registry's in its order, then GGUF's by size.
+    """Every row there is: the registry's in its order, what other tools write, then GGUF's by size.
 
     `settings.runtime` keeps the rows that this program can load and estimates them in it; None estimates each in the
-    program that its files are made for. Raises UserError where the hardware's memory is not known.
+    program that its files are made for, where it runs on this hardware. Raises UserError where the hardware's memory is
+    not known, and where the runtime does not run on it at all.
     """
     settings = settings or FitSettings()
     estimates: list[MemoryEstimate] = []
-    for runtime, weights in _tables(checkpoint, settings):
+    for runtime, weights in _tables(checkpoint, hardware, settings):
         estimates += _estimates(checkpoint, weights, runtime, hardware, settings)
     return tuple(estimates)
 
@@ -59,10 +65,13 @@ def estimate_table(
 def estimate_all(
     checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
 ) -> tuple[MemoryEstimate, ...]:
-    """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is."""
+    """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is.
+
+    Of a config that describes a quantized repository first that repository's own.
+    """
     settings = settings or FitSettings()
     runtime = _hub_runtime(settings)
-    return tuple(_estimates(checkpoint, weights_per_row(checkpoint), runtime, hardware, settings))
+    return tuple(_estimates(checkpoint, _hub_weights(checkpoint), runtime, hardware, settings))
 
 
 def estimate_gguf(
@@ -90,19 +99,40 @@ def _hub_runtime(settings: FitSettings) -> Runtime:
     return Runtime.VLLM if settings.runtime is Runtime.VLLM else Runtime.TRANSFORMERS
 
 
-def _tables(checkpoint: Checkpoint, settings: FitSettings) -> list[tuple[Runtime, tuple[WeightBytes, ...]]]:
+@per_checkpoint
+def _hub_weights(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
+    """The registry's rows; before them, of a config that describes a quantized repository, what is published."""
+    published = published_weights(checkpoint)
+    return (*((published,) if published else ()), *weights_per_row(checkpoint))
+
+
+def _tables(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings
+) -> list[tuple[Runtime, tuple[WeightBytes, ...]]]:
     """The rows by the program they are estimated in."""
-    chosen = settings.runtime
-    tables = []
-    hub = weights_per_row(checkpoint)
-    if chosen in (None, Runtime.TRANSFORMERS):
-        tables.append((Runtime.TRANSFORMERS, hub))
-    if chosen is Runtime.VLLM:
-        loaded = {row.id for row in registry_rows() if "vLLM" in row.runtimes}
-        tables.append((Runtime.VLLM, tuple(row for row in hub if row.scheme_id in loaded)))
-    if chosen in (None, Runtime.LLAMA_CPP):
-        tables.append((Runtime.LLAMA_CPP, gguf_weights(checkpoint, settings.imatrix)))
-    return tables
+    chosen, is_apple = settings.runtime, any(gpu.vendor == "Apple" for gpu in hardware.accelerators)
+    if chosen is Runtime.MLX and not is_apple:
+        raise UserError("MLX runs on Apple computers only.", hint="Choose an Apple device, or another runtime.")
+    if chosen is None:
+        beside = Runtime.MLX if is_apple else Runtime.VLLM
+        return [
+            (Runtime.TRANSFORMERS, _hub_weights(checkpoint)),
+            *([(beside, reference_weights(checkpoint, beside))] if hardware.accelerators else []),
+            (Runtime.LLAMA_CPP, gguf_weights(checkpoint, settings.imatrix)),
+        ]
+    if chosen is Runtime.LLAMA_CPP:
+        return [(chosen, gguf_weights(checkpoint, settings.imatrix))]
+    loaded = tuple(row for row in _hub_weights(checkpoint) if _can_load(chosen, row.scheme_id))
+    return [(chosen, (*loaded, *reference_weights(checkpoint, chosen)))]
+
+
+def _can_load(runtime: Runtime, scheme_id: str) -> bool:
+    """Whether a runtime loads a row of Hugging Face folders. MLX converts from 16 bits."""
+    if runtime is Runtime.TRANSFORMERS or scheme_id == STORED:
+        return True
+    if runtime is Runtime.MLX:
+        return scheme_id in ("BF16", "FP16")
+    return any(name.lower() == runtime.value for name in registry_row(scheme_id).runtimes)
 
 
 def _estimates(
