@@ -10,7 +10,7 @@ from quantgui.quant.registry import rows
 from quantgui.types import MemoryEstimate, Verdict
 
 NAME, MEMORY, VERDICT, CONTEXT, SPEED, QUALITY = range(6)
-WIDTHS = {NAME: 112, VERDICT: 150, CONTEXT: 60, SPEED: 58, QUALITY: 144}
+WIDTHS = {NAME: 112, VERDICT: 150, CONTEXT: 68, SPEED: 60, QUALITY: 144}
 """Device-independent pixels; the memory column takes the rest."""
 _SEVERITY = {verdict: -rank for rank, verdict in enumerate(Verdict)}
 

@@ -110,7 +110,7 @@ class ComparePanel(Card):
         self._latest.arrived.connect(self._arrived)
         self._settle = Throttle(SETTLE_MS, self._start, self)
         self.table = VerdictTable(COLUMNS, "Devices side by side", VERDICT_COLUMN, lambda line: line.verdict)
-        self.table.set_widths(200, 150, 166, 80, 84, 0)
+        self.table.set_widths(180, 142, 152, 72, 78, 0)
         self.table.doubleClicked.connect(lambda _: self._use())
         remove = QAction("Remove", self.table)
         remove.setShortcut(QKeySequence.StandardKey.Delete)

@@ -69,6 +69,10 @@ class Details(Card):
         self._devices.set_facts([_device(load) for load in placement.devices] if placement else [])
         self._command.show_command(command)
 
+    def copy_command(self) -> None:
+        """Put the command that runs the row on the clipboard."""
+        self._command.copy()
+
 
 def summary_of(estimate: MemoryEstimate) -> str:
     """One sentence on what the precision is."""
@@ -106,7 +110,7 @@ def _facts(estimate: MemoryEstimate) -> Iterator[Fact]:
 
 
 def _device(load: DeviceLoad) -> Fact:
-    layers = "" if load.layers is None else f", {formatting.count(load.layers)} layers"
+    layers = "" if not load.layers else f", {formatting.count(load.layers)} layers"
     return Fact(load.name, f"{formatting.memory(load.nbytes)} of {formatting.memory(load.capacity_bytes)}{layers}")
 
 

@@ -61,7 +61,7 @@ def paint_row(painter: QPainter, rects: Rects, estimate: MemoryEstimate, scale: 
             painter.drawText(cell, side, _shortened(painter, text, cell.width()))
     if VERDICT in rects:
         cell = rects[VERDICT]
-        paint_badge(painter, cell.left() + PAD, cell.center().y(), estimate.verdict)
+        paint_badge(painter, round(cell.left() + PAD), round(cell.center().y()), estimate.verdict)
 
 
 def paint_group(painter: QPainter, whole: QRectF, words_: str, is_open: bool, has_focus: bool) -> None:
@@ -119,11 +119,11 @@ def _paint_bar(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale:
     """The stacked parts; what lies beyond the first limit is hatched; the band is a whisker at the end."""
     colors = theme.current()
     top = cell.center().y() - BAR_HEIGHT / 2
-    done, left = 0, bar_x(0, scale, cell)
+    done, left, edge = 0, bar_x(0, scale, cell), bar_x(scale.end, scale, cell)
     for part in estimate.parts:
-        if part.nbytes:
+        if part.nbytes and left < edge:
             done += part.nbytes
-            right = bar_x(done, scale, cell)
+            right = min(bar_x(done, scale, cell), edge)
             painter.fillRect(QRectF(left, top, max(1.5, right - left), BAR_HEIGHT), colors.memory(part.kind))
             left = max(right, left + 1.5)
     limit = scale.limits[0]
@@ -134,7 +134,17 @@ def _paint_bar(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale:
         painter.fillRect(QRectF(start, top, left - start, BAR_HEIGHT), QBrush(hatch, Qt.BrushStyle.BDiagPattern))
         painter.setPen(QPen(colors.color("text"), 1.4))
         painter.drawLine(QLineF(start, cell.top(), start, cell.bottom()))
-    _paint_band(painter, cell, estimate, scale)
+    if estimate.total_bytes > scale.end:
+        _paint_break(painter, edge, top)
+    else:
+        _paint_band(painter, cell, estimate, scale)
+
+
+def _paint_break(painter: QPainter, edge: float, top: float) -> None:
+    """Two slanted gaps at the end of a bar that goes on beyond the axis."""
+    painter.setPen(QPen(theme.current().color("surface"), 2))
+    for x in (edge - 10, edge - 5):
+        painter.drawLine(QLineF(x, top + BAR_HEIGHT + 1, x + 5, top - 1))
 
 
 def _paint_band(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale: Scale) -> None:

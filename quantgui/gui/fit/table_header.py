@@ -103,7 +103,8 @@ def _paint_axis(painter: QPainter, cell: QRectF, scale: Scale) -> None:
             continue
         x = bar_x(limit.nbytes, scale, cell)
         width = metrics.horizontalAdvance(words) + 2
-        left = x + 4 if x + 4 + width < cell.right() else max(cell.left(), x - 4 - width)
         painter.setPen(colors.color("text"))
-        painter.drawText(QRectF(left, top, width, _LINE), Qt.AlignmentFlag.AlignLeft, words)
         painter.drawLine(round(x), round(top + 3), round(x), round(cell.bottom()))
+        room = QRectF(min(x + 4, cell.right() - width), top, width, _LINE)
+        painter.fillRect(room, colors.color("surface"))
+        painter.drawText(room, Qt.AlignmentFlag.AlignLeft, words)

@@ -21,7 +21,8 @@ from quantgui.gui.fit.table_model import Line, TableModel
 from quantgui.types import MemoryEstimate
 
 Index = QModelIndex | QPersistentModelIndex
-MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 56, 190
+MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 44, 190
+BEYOND_LIMIT = 1.2
 _GIVEN_UP = (QUALITY, SPEED, CONTEXT)
 """Columns that make room in a narrow window, the first one first; the details say the same."""
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -203,11 +204,20 @@ class TableView(QTreeView):
             self.setAccessibleDescription(self.lines.accessible_description(wanted))
 
     def _rescale(self) -> None:
-        ends = [max(row.total_bytes, row.band[1]) for group in self.lines.groups for row in group.rows]
+        ends = shown_ends([row for group in self.lines.groups for row in group.rows], self._limits)
         room = self._head.sectionSize(MEMORY)
         ticks = min(MOST_TICKS, max(2, room // TICK_ROOM))
         self._scale = scale_for(ends, self._limits, ticks) if ends else None
         self._head.set_scale(self._scale)
+
+
+def shown_ends(rows: Sequence[MemoryEstimate], limits: Sequence[tuple[str, int]]) -> list[int]:
+    """How far each bar must be seen, in bytes: to the end of its band, but not far beyond the last limit.
+
+    What is much too large is cut off: else it would shrink the bars that are worth comparing.
+    """
+    most = int(BEYOND_LIMIT * max((nbytes for _, nbytes in limits), default=0))
+    return [min(max(row.total_bytes, row.band[1]), most) for row in rows]
 
 
 def _same_line(first: Index, second: Index) -> bool:

@@ -20,6 +20,7 @@ from quantgui.fit.training import (
 from quantgui.gui import formatting, glossary
 from quantgui.gui.app_state import AppState
 from quantgui.gui.fit import words
+from quantgui.gui.fit.controls import FIELD_HEIGHT
 from quantgui.gui.fit.verdict_table import VerdictTable
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_slot import ErrorSlot
@@ -31,6 +32,8 @@ from quantgui.types import HardwareTarget, UserError, Verdict
 TITLE = "Fine-tuning this model"
 PARTS = ("weights", "adapters", "gradients", "optimizer", "activations", "overhead")
 VERDICT_COLUMN = len(PARTS) + 2
+ADAPTERS_COLUMN, NARROW = 1 + PARTS.index("adapters"), 900
+"""Adapters take as much as their gradients, so a narrow table, in device-independent pixels, leaves them out."""
 _BATCH_LIMIT = min(MAX_BATCH, 4096)
 EXPLANATION = "Activations and overhead are estimated; weights, gradients and optimizer follow from the parameters."
 
@@ -84,7 +87,8 @@ class TrainingPanel(Card):
         self._checkpointing.setToolTip(glossary.explain("Gradient checkpointing"))
         self._checkpointing.setChecked(default.checkpointing)
         self.table = VerdictTable(COLUMNS, "Ways of fine-tuning", VERDICT_COLUMN, lambda row: row.verdict)
-        self.table.set_widths(0, *(94 for _ in PARTS), 124, 130)
+        self.table.set_widths(0, *(88 for _ in PARTS), 116, 118)
+        self.table.give_up(ADAPTERS_COLUMN, NARROW)
         self._error = ErrorSlot()
         self.body.addLayout(self._fields())
         self.body.addWidget(self._error)
@@ -116,6 +120,7 @@ class TrainingPanel(Card):
             pair = QVBoxLayout()
             pair.setSpacing(4)
             pair.addWidget(term(title))
+            field.setFixedHeight(FIELD_HEIGHT)
             pair.addWidget(field)
             row.addLayout(pair)
         row.addWidget(self._checkpointing, 0, Qt.AlignmentFlag.AlignBottom)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFont, QPainter
+from PySide6.QtGui import QFont, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -24,6 +24,7 @@ from quantgui.types import Verdict
 ROW_HEIGHT = 56
 PAD = 10
 _LINE = 17
+_LINES = 2.2  # of ordinary size that fit a row, words of different lengths considered
 
 
 class VerdictTable(QTableView):
@@ -39,6 +40,7 @@ class VerdictTable(QTableView):
     ) -> None:
         super().__init__()
         self.rows_model = RowModel(columns)
+        self._given_up: tuple[int, int] | None = None
         self.setModel(self.rows_model)
         self.setItemDelegate(_CellDelegate(self, verdict_column, verdict_of))
         self.setAccessibleName(name)
@@ -62,6 +64,17 @@ class VerdictTable(QTableView):
                 self.horizontalHeader().resizeSection(column, width)
             else:
                 self.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+
+    def give_up(self, column: int, width: int) -> None:
+        """Hide a column where the table is narrower than `width`."""
+        self._given_up = (column, width)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give up a column where there is too little room."""
+        super().resizeEvent(event)
+        if self._given_up is not None:
+            column, width = self._given_up
+            self.setColumnHidden(column, self.viewport().width() < width)
 
     def set_rows(self, rows: Sequence[Any]) -> None:
         """Show these."""
@@ -102,7 +115,7 @@ class _CellDelegate(QStyledItemDelegate):
         row = index.data(ROW_ROLE)
         verdict = self._verdict_of(row) if index.column() == self._verdict_column else None
         if verdict is not None:
-            paint_badge(painter, cell.left() + PAD, cell.center().y(), verdict)
+            paint_badge(painter, round(cell.left() + PAD), round(cell.center().y()), verdict)
         else:
             right = bool(index.data(Qt.ItemDataRole.TextAlignmentRole) & Qt.AlignmentFlag.AlignRight)
             _paint_lines(painter, cell.adjusted(PAD, 0, -PAD, 0), str(index.data()), right, index.column() == 0)
@@ -117,6 +130,8 @@ def _paint_lines(painter: QPainter, cell: QRectF, text: str, right: bool, strong
     painter.setFont(theme.font(weight=QFont.Weight.DemiBold if strong else QFont.Weight.Normal))
     painter.setPen(colors.color("text"))
     if not rest:
+        if painter.fontMetrics().horizontalAdvance(first) > _LINES * cell.width():
+            painter.setFont(theme.font(theme.SMALL))
         flags = side | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(cell, flags, first)
         return

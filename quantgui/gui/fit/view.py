@@ -30,7 +30,7 @@ from quantgui.types import UserError
 FINE_TUNE = "Fine-tune"
 _SEGMENT = "fit.segment"
 CALIBRATE_TIP = "Compare with the log of a real run, and remember the difference for this device"
-NOT_MADE_HERE = "This precision is made by other programs; the command beside the table runs it."
+NOT_MADE_HERE = "This precision is made by other programs; the command runs it."
 
 
 class FitPage(PageFrame):
@@ -162,8 +162,8 @@ class FitPage(PageFrame):
         shown = self._shown_id()
         is_ours = any(row.id == shown for row in rows())
         is_used = self._state.recipe.base.id == shown
-        self._use_button.setText("Go to the recipe" if is_used else f"Use {name_of(shown)}")
-        self._use_button.setEnabled(is_ours)
+        use = "Go to the recipe" if is_used else f"Use {name_of(shown)}"
+        self._use_button.setText(use if is_ours else "Copy the command")
         self._use_button.setToolTip("" if is_ours else NOT_MADE_HERE)
 
     def _shown_id(self) -> str:
@@ -187,3 +187,5 @@ class FitPage(PageFrame):
             self._state.request_page("recipe")
         elif any(row.id == scheme_id for row in rows()):
             use_precision(self._state, scheme_id)
+        else:
+            self.fits.details.copy_command()

@@ -21,7 +21,6 @@ WORDS = {
 HEIGHT = 22
 _ICON = 14
 _PADDING = 7
-_SCALE = 3  # pixels per device-independent pixel: sharp up to 300 % scaling
 
 
 def badge_width(verdict: Verdict) -> float:
@@ -32,14 +31,15 @@ def badge_width(verdict: Verdict) -> float:
 
 def paint_badge(painter: QPainter, left: float, middle: float, verdict: Verdict) -> None:
     """Draw the badge with its left edge at `left`, centred on the height `middle`."""
-    painter.drawPixmap(QPointF(left, middle - HEIGHT / 2), _picture(verdict, theme.current().name))
+    ratio = painter.device().devicePixelRatio()
+    painter.drawPixmap(QPointF(left, middle - HEIGHT / 2), _picture(verdict, theme.current().name, ratio))
 
 
 @cache
-def _picture(verdict: Verdict, theme_name: str) -> QPixmap:
+def _picture(verdict: Verdict, theme_name: str, ratio: float) -> QPixmap:
     """The badge as a picture: a table paints many of them, and rounded corners take long."""
-    picture = QPixmap(QSize(ceil(badge_width(verdict)), HEIGHT) * _SCALE)
-    picture.setDevicePixelRatio(_SCALE)
+    picture = QPixmap(ceil(badge_width(verdict) * ratio), ceil(HEIGHT * ratio))
+    picture.setDevicePixelRatio(ratio)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
     _paint(painter, verdict)

@@ -147,5 +147,5 @@ def test_the_command_of_the_picked_row_can_be_copied(qtbot, opened: AppState) ->
     page = FitPage(opened)
     qtbot.addWidget(page)
     page.fits.picked.emit("BF16")
-    page.fits.details._command.copy()
+    page.fits.details.copy_command()
     assert QGuiApplication.clipboard().text() == export_menu.command(opened, "BF16") != ""
