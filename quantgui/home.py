@@ -35,6 +35,11 @@ class Home:
         return self.config / "corrections.json"
 
     @property
+    def times_file(self) -> Path:
+        """How long runs took here."""
+        return self.config / "times.json"
+
+    @property
     def log_file(self) -> Path:
         """The newest log file; older ones stand beside it with a number."""
         return self.logs / "quantgui.log"

@@ -20,13 +20,12 @@ from quantgui.gui.cache_folder import OWN_FOLDER, prune
 from quantgui.gui.fit_state import FitState
 from quantgui.gui.history import History
 from quantgui.gui.model_opener import ModelOpener
-from quantgui.gui.run_control import RunControl
+from quantgui.gui.runs import Runs
 from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
 from quantgui.hardware.probe import this_machine
 from quantgui.home import Home
-from quantgui.jobs.fold import RunState, state_of_run
+from quantgui.jobs.fold import RunState
 from quantgui.jobs.job import InspectJob, QuantizeJob
-from quantgui.jobs.run_record import read_run
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import GB, Checkpoint, HardwareTarget, MemoryEstimate, UserError
 
@@ -72,7 +71,9 @@ class AppState(QObject):
         self._opener = ModelOpener(self._background, self)
         self._opener.opened.connect(self._opened)
         self._opener.failed.connect(self._open_failed)
-        self._run = RunControl(self)
+        self.runs = Runs(home.times_file, self)
+        self.runs.message.connect(self.message)
+        self._run = self.runs.main
         self._run.changed.connect(self.run_changed)
         self._run.ended.connect(self.runs_changed)
         self._saver = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
@@ -253,45 +254,31 @@ class AppState(QObject):
         threads: int | None = None,
     ) -> None:
         """Quantize the open model by the recipe into `output` ("" is the default place)."""
-        if self._checkpoint is None:
-            self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
-            return
-        if not self._checkpoint.path:
-            self.message.emit(UserError(f"{self._checkpoint.name} has shapes but no weights.", hint=NO_WEIGHTS))
-            return
-        job = QuantizeJob(
-            source=self._checkpoint.path,
-            output=output or self.default_output(),
-            recipe=self.recipe,
-            device=device or self._settings.device,
-            threads=threads or self._settings.threads,
-            overwrite=overwrite,
-            verify=verify,
-        )
-        self._start(job)
+        if (source := self._source()) is not None:
+            job = QuantizeJob(
+                source=source,
+                output=output or self.default_output(),
+                recipe=self.recipe,
+                device=device or self._settings.device,
+                threads=threads or self._settings.threads,
+                overwrite=overwrite,
+                verify=verify,
+                cache=str(self.cache_folder),
+            )
+            self.runs.start(job)
 
     def start_inspect(self, against: str | None = None) -> None:
         """Read the statistics of every tensor of the open model, against another checkpoint where one is given."""
-        if self._checkpoint is None:
-            self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
-            return
-        if not self._checkpoint.path:
-            self.message.emit(UserError(f"{self._checkpoint.name} has shapes but no weights.", hint=NO_WEIGHTS))
-            return
-        self._start(InspectJob(source=self._checkpoint.path, against=against))
+        if (source := self._source()) is not None:
+            self.runs.start(InspectJob(source=source, against=against))
 
     def cancel_run(self) -> None:
-        """Stop the running job; its Cancelled event follows."""
-        self._run.cancel()
+        """Stop the running job, a measurement of quality as well; its Cancelled event follows."""
+        self.runs.cancel()
 
     def load_run(self, folder: str) -> None:
         """Show a finished run again. What cannot be read becomes a message."""
-        try:
-            self._run.show(state_of_run(*read_run(Path(folder))))
-        except UserError as error:
-            self.message.emit(error)
-        except RuntimeError:
-            self.message.emit(UserError("A job is running.", hint="Wait for it or cancel it, then open the other run."))
+        self.runs.load(folder)
 
     # --- commands: views and settings ---------------------------------------------------------------------------
 
@@ -330,7 +317,7 @@ class AppState(QObject):
 
     def close(self) -> None:
         """Stop everything that runs and save: the window is closing."""
-        self._run.close()
+        self.runs.close()
         self._opener.cancel_reading()
         self._background.close()
         self.save()
@@ -381,8 +368,10 @@ class AppState(QObject):
             self._remember(recipe=self.recipe)
             self.recipe_changed.emit()
 
-    def _start(self, job: QuantizeJob | InspectJob) -> None:
-        if self._run.is_running:
-            self.message.emit(UserError("A job is already running.", hint="Wait for it or cancel it first."))
-            return
-        self._run.start(job)
+    def _source(self) -> str | None:
+        """The open model's path for a job; None where there is none, which a message then says."""
+        if self._checkpoint is None:
+            self.message.emit(UserError("No model is open.", hint="Open one on the Model page."))
+        elif not self._checkpoint.path:
+            self.message.emit(UserError(f"{self._checkpoint.name} has shapes but no weights.", hint=NO_WEIGHTS))
+        return (self._checkpoint.path or None) if self._checkpoint is not None else None

@@ -9,7 +9,7 @@ from quantgui.gui.app_state import AppState
 from quantgui.gui.widgets.buttons import icon_button
 from quantgui.gui.widgets.text import label, small
 from quantgui.jobs.fold import RunState, RunStatus
-from quantgui.jobs.job import InspectJob, Job, QuantizeJob, VerifyJob
+from quantgui.jobs.job import EvaluateJob, InspectJob, Job, QuantizeJob, VerifyJob
 
 
 class JobStrip(QWidget):
@@ -37,11 +37,12 @@ class JobStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(column)
         layout.addWidget(icon_button("close", "Cancel the running job", state.cancel_run))
-        state.run_changed.connect(self._show)
+        for signal in (state.run_changed, state.runs.quality.changed):
+            signal.connect(self._show)
         self._show()
 
     def _show(self) -> None:
-        run = self._state.run
+        run = self._state.runs.at_work or self._state.run
         running = run is not None and run.status is RunStatus.RUNNING
         self.setVisible(running)
         if run is None or not running:
@@ -59,6 +60,8 @@ def job_title(job: Job) -> str:
         return f"Quantizing to {job.recipe.name or job.recipe.base.id}"
     if isinstance(job, InspectJob):
         return "Inspecting"
+    if isinstance(job, EvaluateJob):
+        return "Measuring quality"
     return "Verifying" if isinstance(job, VerifyJob) else "Reading"
 
 

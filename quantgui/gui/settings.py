@@ -59,7 +59,7 @@ def load(path: Path, cls: type[T]) -> T:
         return cls()
 
 
-def save(path: Path, value: Settings | Session) -> None:
+def save(path: Path, value: object) -> None:
     """Write `value` whole or not at all. A full or read-only disk is logged: losing a preference stops nobody."""
     partial = path.with_name(path.name + ".partial")
     try:

@@ -79,6 +79,8 @@ class RunState:
     log: tuple[Log, ...] = ()
     warnings: tuple[str, ...] = ()
     training: TrainingTrace | None = None
+    work_started: float | None = None  # when the preflight had passed
+    work_ended: float | None = None  # when the last tensor was done
     outcome: Finished | Failed | Cancelled | None = None
     rate_mark: tuple[float, int] = (0.0, 0)  # seconds and bytes where the throughput was last measured
 
@@ -119,7 +121,7 @@ def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
         case Progress():
             return _progress(state, event)
         case TensorDone():
-            return replace(state, reports=state.reports.add(event.report))
+            return replace(state, reports=state.reports.add(event.report), work_ended=elapsed)
         case TrainingStep():
             return replace(state, training=follow(state.training, event, elapsed))
         case MemorySample():
@@ -128,9 +130,8 @@ def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
             warnings = state.warnings + event.warnings
             total = max(0, event.total_bytes)
             mark = (elapsed, state.done_bytes)
-            return replace(
-                state, total_bytes=total, total_tensors=event.total_tensors, warnings=warnings, rate_mark=mark
-            )
+            state = replace(state, work_started=elapsed, warnings=warnings, rate_mark=mark)
+            return replace(state, total_bytes=total, total_tensors=event.total_tensors)
         case Stage():
             return _stage(state, event)
         case Log():

@@ -37,7 +37,7 @@ class RunPage(QWidget):
         self._aside: object = None  # the outcome that the person has put aside
         self._frame = PageFrame("Run")
         self._prepare = PreparePanel(state)
-        self._progress = ProgressPanel()
+        self._progress = ProgressPanel(state)
         self._result = ResultPanel(state)
         self._library = LibraryPanel(state)
         self._panels = QStackedWidget()
@@ -92,9 +92,12 @@ class RunPage(QWidget):
         self._again = button("Set up another run", self.set_up_again)
         self._report = button("Report", lambda: self._state.request_page("report"), icon="report")
         self._inspect = button("Inspect", lambda: self._state.request_page("inspect"), icon="inspect", primary=True)
+        self._convert = button(
+            "Stop here and convert", self._state.runs.stop_training, tip="Keep what the training has learned so far"
+        )
         self._cancel = button("Cancel", self._state.cancel_run, icon="stop")
         self._start = button("Quantize", self.start, icon="run", primary=True, tip="Ctrl+R")
-        self._actions = (self._again, self._report, self._inspect, self._cancel, self._start)
+        self._actions = (self._again, self._report, self._inspect, self._convert, self._cancel, self._start)
         for widget in self._actions:
             self._frame.buttons.addWidget(widget)
 
@@ -138,6 +141,7 @@ class RunPage(QWidget):
             (self._again, is_over),
             (self._report, is_over and run is not None and run.status is RunStatus.FINISHED),
             (self._inspect, is_over and run is not None and bool(run.reports)),
+            (self._convert, run is not None and run.is_training),
             (self._cancel, is_running),
             (self._start, not is_running and not is_over),
         ):

@@ -1,4 +1,5 @@
-"""While a run is at work: how far, how fast, how long still, how much memory, and the tensors as they finish."""
+"""While a run is at work: how far, how fast, how long still, how much memory; the loss of a training, or the tensors
+with their error as they finish."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 from quantgui import units
 from quantgui.checkpoint.tensor_names import describe
 from quantgui.gui import formatting
+from quantgui.gui.plots import Source
+from quantgui.gui.plots.loss_trace import LossTrace
+from quantgui.gui.plots.sqnr_heat_map import SqnrHeatMap
 from quantgui.gui.tensor_table import TensorTable
 from quantgui.gui.tensor_view import TensorView
 from quantgui.gui.widgets.card import Card
@@ -16,17 +20,19 @@ from quantgui.gui.widgets.facts import Fact, Facts
 from quantgui.gui.widgets.text import heading, muted
 from quantgui.jobs.fold import RunState
 from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.training_trace import TrainingTrace
 from quantgui.types import Checkpoint
 
 SILENCE_SECONDS = 20
+MAP_HEIGHT = 250
 _STEPS = 1000
 _HIDDEN = ("Bits", "MSE", "Max error", "Clipped", "To zero", "Cosine")
 
 
 class ProgressPanel(QWidget):
-    """Shows a RunState; `show_run` with another one redraws it."""
+    """Shows a RunState; `show_run` with another one redraws it. Its plots pull the same run from `source`."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
         self._model = TensorTable(self)
         self._table = TensorView(self._model, _HIDDEN)
@@ -45,6 +51,13 @@ class ProgressPanel(QWidget):
         for widget in (self._stage, self._bar, self._numbers, self._detail, self._silence, self._facts):
             card.body.addWidget(widget)
         layout.addWidget(card)
+        self._loss, self._map = LossTrace(source), SqnrHeatMap(source)
+        self._loss_card, self._map_card = Card(), Card()
+        self._loss_card.body.addWidget(self._loss)
+        self._map_card.body.addWidget(self._map)
+        self._map_card.setMaximumHeight(MAP_HEIGHT)
+        layout.addWidget(self._loss_card, 1)
+        layout.addWidget(self._map_card)
         self._finished = Card("Tensors as they finish")
         self._finished.body.addWidget(self._table, 1)
         layout.addWidget(self._finished, 1)
@@ -63,12 +76,21 @@ class ProgressPanel(QWidget):
         self._silence.setVisible(silent > SILENCE_SECONDS)
         self._silence.setText(f"No word for {units.duration(silent)}. A large tensor or slow disk can take this long.")
         self._facts.set_facts(_facts(run, run.last_message + silent))
+        self._show_plots(run)
         self._model.show(run.reports)
         if len(run.reports):
             total = f" of {units.count(run.total_tensors)}" if run.total_tensors else ""
             self._finished.set_title(f"{units.count(len(run.reports))}{total} tensors finished")
         if not self._table.hasFocus():
             self._table.scrollToBottom()
+
+    def _show_plots(self, run: RunState) -> None:
+        self._loss_card.setVisible(run.is_training)
+        self._map_card.setVisible(not run.is_training and bool(run.reports))
+        self._finished.setVisible(not run.is_training)
+        for card, plot in ((self._loss_card, self._loss), (self._map_card, self._map)):
+            if not card.isHidden():
+                plot.refresh()
 
 
 def progress_title(run: RunState) -> str:
@@ -97,6 +119,8 @@ def _detail(run: RunState, checkpoint: Checkpoint | None) -> str:
 
 
 def _numbers(run: RunState) -> str:
+    if run.is_training and run.training is not None:
+        return _training_numbers(run.training)
     if not run.total_bytes:
         return ""
     parts = [f"{units.file_size(run.done_bytes)} of {units.file_size(run.total_bytes)} read"]
@@ -104,6 +128,15 @@ def _numbers(run: RunState) -> str:
         parts.append(formatting.bandwidth(run.bytes_per_second))
     if run.seconds_left is not None and run.fraction is not None and run.fraction < 1:
         parts.append(f"about {units.duration(run.seconds_left)} left")
+    return " · ".join(parts)
+
+
+def _training_numbers(training: TrainingTrace) -> str:
+    parts = [f"{units.count(training.step)} of {units.count(training.steps)} steps"]
+    if training.seconds_per_step:
+        parts.append(f"{units.duration(training.seconds_per_step)} per step")
+    if training.seconds_left is not None:
+        parts.append(f"about {units.duration(training.seconds_left)} left")
     return " · ".join(parts)
 
 

@@ -1,0 +1,81 @@
+"""How long runs took on this machine, per method, and from that how long the next will take. No Qt.
+
+A run's time is split in two: the work, which grows with the weights (and the tokens of a training), and the rest,
+which is mostly starting libraries. The last run of a method on a device is what the next estimate is made from.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from quantgui.gui.settings import load, save
+from quantgui.jobs.events import Finished
+from quantgui.jobs.fold import RunState
+from quantgui.jobs.job import QuantizeJob
+from quantgui.quant.registry import row_method, settings
+from quantgui.schemes.recipe import Recipe
+from quantgui.types import UserError
+
+
+@dataclass(frozen=True)
+class RunTime:
+    """One measured run: `amount` of work (see `amount_of`), and its seconds."""
+
+    amount: float
+    work_seconds: float
+    other_seconds: float
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """The last run by method and device ("qat cpu")."""
+
+    last: dict[str, RunTime] = field(default_factory=dict)
+
+
+class TimeBook:
+    """Kept in one file; learns from every run that finishes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._times = load(path, RunTimes)
+
+    def learn(self, run: RunState) -> None:
+        """Remember how long a quantization took. Other runs, resumed trainings and failures teach nothing."""
+        job = run.job
+        if not isinstance(job, QuantizeJob) or job.resume or not isinstance(run.outcome, Finished):
+            return
+        if run.work_started is None or run.work_ended is None:
+            return
+        stopped = run.training is not None and run.training.step < run.training.steps
+        weights = sum(math.prod(r.shape) for r in run.reports.values() if r.scheme_id is not None)
+        if stopped or not weights:
+            return
+        work = max(0.0, run.work_ended - run.work_started)
+        time = RunTime(amount_of(job.recipe, weights), work, max(0.0, run.elapsed - work))
+        self._times = replace(self._times, last={**self._times.last, _key(job.recipe, job.device): time})
+        save(self._path, self._times)
+
+    def predict(self, recipe: Recipe, weights: int, device: str) -> float | None:
+        """Seconds that quantizing this many weights will take; None where no run of the method has finished here."""
+        try:
+            known = self._times.last.get(_key(recipe, device))
+            amount = amount_of(recipe, weights)
+        except UserError:
+            return None
+        if known is None or known.amount <= 0:
+            return None
+        return known.other_seconds + known.work_seconds * amount / known.amount
+
+
+def amount_of(recipe: Recipe, weights: int) -> float:
+    """Work of a run: its weights, times the tokens that a training runs through them. Raises UserError."""
+    values = settings(recipe.base)
+    tokens = [float(values[name]) for name in ("steps", "batch", "context") if name in values]
+    return weights * math.prod(tokens)
+
+
+def _key(recipe: Recipe, device: str) -> str:
+    return f"{row_method(recipe.base.id).id} {device}"

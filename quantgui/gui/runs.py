@@ -1,0 +1,82 @@
+"""The window's jobs, one at a time: a run, or a measurement of its quality; and what runs have taught about time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from quantgui.gui.run_control import RunControl
+from quantgui.gui.run_times import TimeBook
+from quantgui.jobs.events import QuantizeResult
+from quantgui.jobs.fold import RunState, state_of_run
+from quantgui.jobs.job import EvaluateJob, InspectJob, QuantizeJob, new_job_id
+from quantgui.jobs.run_record import read_run
+from quantgui.types import UserError
+
+
+class Runs(QObject):
+    """`main` holds the run that the pages show, `quality` the measurement of one. Refusals become a message."""
+
+    message = Signal(object)  # a UserError
+
+    def __init__(self, times_file: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.main = RunControl(self)
+        self.quality = RunControl(self)
+        self.times = TimeBook(times_file)
+        self.main.ended.connect(self._learn)
+
+    @property
+    def at_work(self) -> RunState | None:
+        """The job at work now, None where none is."""
+        working = next((control for control in (self.main, self.quality) if control.is_running), None)
+        return working.state if working is not None else None
+
+    def start(self, job: QuantizeJob | InspectJob) -> None:
+        """Start a run that the pages will show."""
+        if not self._is_busy():
+            self.main.start(job)
+
+    def measure_quality(self, result: QuantizeResult) -> None:
+        """Score the result of a run and its source on the evaluation text."""
+        if not self._is_busy():
+            self.quality.start(EvaluateJob(result.output, device=result.job.device, against=result.job.source))
+
+    def stop_training(self) -> None:
+        """End the training at work and convert what it has learned."""
+        self.main.stop_early()
+
+    def resume_training(self, job: QuantizeJob) -> None:
+        """Go on with the training of a job that was stopped, cancelled or failed."""
+        self.start(replace(job, id=new_job_id(), resume=job.training_id))
+
+    def cancel(self) -> None:
+        """Stop what is at work; its Cancelled event follows."""
+        self.main.cancel()
+        self.quality.cancel()
+
+    def load(self, folder: str) -> None:
+        """Show a finished run again."""
+        try:
+            self.main.show(state_of_run(*read_run(Path(folder))))
+        except UserError as error:
+            self.message.emit(error)
+        except RuntimeError:
+            self.message.emit(UserError("A job is running.", hint="Wait for it or cancel it, then open the other run."))
+
+    def close(self) -> None:
+        """Stop everything and wait: the window is closing."""
+        self.main.close()
+        self.quality.close()
+
+    def _is_busy(self) -> bool:
+        busy = self.at_work is not None
+        if busy:
+            self.message.emit(UserError("A job is already running.", hint="Wait for it or cancel it first."))
+        return busy
+
+    def _learn(self) -> None:
+        if self.main.state is not None:
+            self.times.learn(self.main.state)
