@@ -34,7 +34,21 @@ NEEDS_A_RECENT_GPU = ("FP8",)
 SAME_RATIO = 0.02
 """Perplexities closer than this tell nothing about another model."""
 UNKNOWN_RATIO = 100.0
-KNOWN_NAMES = ("BF16", "FP8", "INT8", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "INT4", "GPTQ-4", "AWQ-4")
+KNOWN_NAMES = (
+    "BF16",
+    "FP8",
+    "INT8",
+    "Q8_0",
+    "Q6_K",
+    "Q5_K_M",
+    "Q5_K_S",
+    "Q4_K_M",
+    "Q4_K_S",
+    "Q3_K_M",
+    "INT4",
+    "GPTQ-4",
+    "AWQ-4",
+)
 """What decides among rows of equal loss: the names people know."""
 
 

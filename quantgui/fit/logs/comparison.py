@@ -54,6 +54,9 @@ def _line(
     kind: MemoryKind, estimate: MemoryEstimate, parsed: ParsedLog, settings: FitSettings | None
 ) -> LogLine | None:
     real = parsed.nbytes(kind)
+    if kind is MemoryKind.COMPUTE:  # buffers in RAM beside a GPU's belong to the estimate's overhead
+        on_gpus = parsed.nbytes(kind, on_host=False)
+        real = real if on_gpus is None else on_gpus
     if real is None:
         return None
     note = _context_note(parsed, settings) if kind is MemoryKind.KV_CACHE else ""

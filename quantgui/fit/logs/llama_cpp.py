@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from quantgui.fit.logs.reading import LogSize, ParsedLog, size_in_bytes
+from quantgui.fit.logs.reading import MIB, LogSize, ParsedLog, size_in_bytes
 from quantgui.types import MemoryKind, Runtime
 
 _SIZE = re.compile(
-    r"(?P<device>[A-Za-z][\w]{0,40})\s+(?P<what>(?:model|KV|RS|compute|output)?)\s*buffer size\s*="
-    r"\s*(?P<number>\d[\d,]{0,12}(?:\.\d{1,6})?)\s*(?P<unit>[KMG]i?B)\b"
+    r"(?P<device>[A-Za-z]\w{0,40}) {1,40}(?P<what>(?:model|KV|RS|compute|output)?) {0,4}buffer size {0,4}="
+    r" {0,20}(?P<number>\d[\d,]{0,12}(?:\.\d{1,6})?) {0,4}(?P<unit>[KMG]i?B)\b"
 )
 _KINDS = {
     "": MemoryKind.WEIGHTS,
@@ -25,18 +25,26 @@ _KINDS = {
     "compute": MemoryKind.COMPUTE,
     "output": MemoryKind.COMPUTE,
 }
+_COLUMNS = {
+    MemoryKind.WEIGHTS: "model",
+    MemoryKind.KV_CACHE: "context",
+    MemoryKind.COMPUTE: "compute",
+    MemoryKind.OVERHEAD: "rest",
+}
 _ADD_UP = ("", "model", "KV", "RS")
 _HOST = re.compile(r"^(CPU|BLAS|.*_Host$)")
 _OFFLOADED = re.compile(r"offloaded (\d{1,5})/(\d{1,5}) layers to GPU")
-_DEVICE = re.compile(r"(?:using device \w+ \(|Device \d+: )(?P<name>[^,)]{1,80})")
-_CONTEXT = re.compile(r"\bn_ctx\s*=\s*(\d{1,9})\b")
-_SLOTS = re.compile(r"\bn_seq_max\s*=\s*(\d{1,6})\b")
+_DEVICE = re.compile(r"(?:using device \w{1,20} \(|Device \d{1,3}: )(?P<name>[^,)\n]{1,80})")
+_CONTEXT = re.compile(r"\bn_ctx {0,20}= {0,20}(\d{1,9})\b")
+_SLOTS = re.compile(r"\bn_seq_max {0,20}= {0,20}(\d{1,6})\b")
 _KV_TYPE = re.compile(r"\bK \((\w{1,8})\):")
 _BREAKDOWN = re.compile(
-    r"\|\s*- (?P<device>\w+)(?: \((?P<name>[^)|]{1,80})\))?\s*\|"
-    r"\s*\d+ = \d+ \+ \(\s*\d+ = +(?P<model>\d+) \+ +(?P<context>\d+) \+ +(?P<compute>\d+)\)"
-    r" \+ +(?P<rest>\d+)"
+    r"- (?P<device>\w{1,20}) \((?P<name>[^|\n]{1,80}?)\)(?::| {0,60}\|)"
+    r" {0,20}(?P<total>\d{1,9}) = {1,20}\d{1,9} \+ {1,20}\( {0,20}\d{1,9} ="
+    r" {0,20}(?P<model>\d{1,9}) \+ {0,20}(?P<context>\d{1,9}) \+ {0,20}(?P<compute>\d{1,9})\)"
+    r" \+ {0,20}(?P<rest>-?\d{1,20})"
 )
+"""The table that builds since late 2025 print. Before a load its last column is a difference without meaning."""
 
 
 def is_llama_cpp(text: str) -> bool:
@@ -49,7 +57,7 @@ def parse_llama_cpp(text: str) -> ParsedLog:
     sizes = tuple(_sizes(text.splitlines())) or tuple(_breakdown(text))
     offloaded = _OFFLOADED.findall(text)
     kv_types = _KV_TYPE.findall(text)
-    names = [match["name"].strip() for match in _DEVICE.finditer(text)]
+    names = [match["name"].strip() for pattern in (_DEVICE, _BREAKDOWN) for match in pattern.finditer(text)]
     return ParsedLog(
         source="llama.cpp",
         runtime=Runtime.LLAMA_CPP,
@@ -83,15 +91,13 @@ def _sizes(lines: Sequence[str]) -> Iterable[LogSize]:
 
 
 def _breakdown(text: str) -> Iterable[LogSize]:
-    """The table that builds since late 2025 print at the end, in MiB; what it cannot account for is overhead."""
-    for match in _BREAKDOWN.finditer(text):
-        for kind, column in (
-            (MemoryKind.WEIGHTS, "model"),
-            (MemoryKind.KV_CACHE, "context"),
-            (MemoryKind.COMPUTE, "compute"),
-            (MemoryKind.OVERHEAD, "rest"),
-        ):
-            yield LogSize(kind, match["device"], size_in_bytes(match[column], "MiB"), match[0].strip())
+    """The last table's rows, in MiB; what it cannot account for is overhead."""
+    last = {match["device"]: match for match in _BREAKDOWN.finditer(text)}
+    for device, match in last.items():
+        for kind, column in _COLUMNS.items():
+            mebibytes = int(match[column])
+            if 0 <= mebibytes <= int(match["total"]):
+                yield LogSize(kind, device, mebibytes * MIB, match[0])
 
 
 def _last_number(pattern: re.Pattern[str], text: str) -> int | None:

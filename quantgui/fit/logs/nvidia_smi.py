@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 from quantgui.fit.logs.reading import MIB, ParsedLog
 
-_ROW = re.compile(r"(\d{1,8})\s*MiB\s*/\s*(\d{1,8})\s*MiB")
-_NAME = re.compile(r"^\|\s+\d+\s+(\S.{2,40}?)\s{2,}|^\|\s+\d+\s+(\S.{2,40}?)\s+(?:On|Off|N/A)\s+\|", re.MULTILINE)
-_PROCESS = re.compile(r"^\|\s+\d+\s+(?:\S+\s+\S+\s+)?(\d+)\s+([CGM+]+)\s+(\S.*?)\s+(\d{1,8})MiB\s*\|", re.MULTILINE)
+_ROW = re.compile(r"(\d{1,8}) {0,4}MiB / {1,12}(\d{1,8}) {0,4}MiB")
+_NAME = re.compile(r"^\| {1,4}\d{1,3} {1,4}(\S[^|\n]{1,45}?) {1,45}(?:On|Off|N/A|WDDM|TCC|MCDM) {1,4}\|", re.MULTILINE)
+_PROCESS = re.compile(
+    r"^\| {1,6}\d{1,3} {1,8}(?:\S{1,4} {1,8}\S{1,4} {1,20})?\d{1,10} {1,12}[CGM+]{1,5} {1,8}"
+    r"(?P<name>\S[^|\n]{0,80}?) {1,80}(?P<mebibytes>\d{1,8})MiB",
+    re.MULTILINE,
+)
 _MODEL_PROGRAM = re.compile(r"llama|ollama|python|vllm|lm.?studio|koboldcpp|text-generation|sglang|mlx", re.IGNORECASE)
 
 
@@ -30,7 +34,8 @@ def is_nvidia_smi(text: str) -> bool:
 def parse_nvidia_smi(text: str) -> ParsedLog:
     """Memory in use: of the programs that run models where processes are listed, else of everything."""
     gpus = list(_csv_gpus(text)) or list(_table_gpus(text))
-    programs = [int(match[4]) * MIB for match in _PROCESS.finditer(text) if _MODEL_PROGRAM.search(match[3])]
+    found = (match for match in _PROCESS.finditer(text) if _MODEL_PROGRAM.search(match["name"]))
+    programs = [int(match["mebibytes"]) * MIB for match in found]
     if programs:
         used, note = sum(programs), "Counted are the programs that run models."
     else:
@@ -46,7 +51,7 @@ def parse_nvidia_smi(text: str) -> ParsedLog:
 
 
 def _table_gpus(text: str) -> Iterator[_Gpu]:
-    names = [first or second for first, second in _NAME.findall(text)]
+    names = _NAME.findall(text)
     for index, match in enumerate(_ROW.finditer(text)):
         name = names[index] if index < len(names) else ""
         yield _Gpu(name.strip(), int(match[1]) * MIB, int(match[2]) * MIB)
