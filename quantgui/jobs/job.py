@@ -18,7 +18,7 @@ def new_job_id() -> str:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The text that calibrated methods run through the model; all of it is tokenized by the model's tokenizer."""
+    """The text that runs through a model to calibrate it; all of it is tokenized by the model's tokenizer."""
 
     text: str | None = None  # a text, JSONL or Parquet file; None: the bundled calibration text
     samples: int = 128
@@ -39,7 +39,6 @@ class QuantizeJob:
     cache: str = ""  # folder in which a training is kept until it is converted; "" keeps none
     resume: str = ""  # id of the job whose stopped training goes on
     allow_requantize: bool = False  # a GGUF file that is quantized already may be quantized again
-    calibration: Calibration = field(default_factory=Calibration)
     id: str = field(default_factory=new_job_id)
 
     @property

@@ -20,18 +20,19 @@ from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.formats.planning import PlannedFile
 from quantgui.formats.shard_writer import ShardWriter
 from quantgui.jobs.events import Log, Stage, TensorDone
-from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.job import Calibration, QuantizeJob
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import is_out_of_memory
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.simulation import Simulation
 from quantgui.pipeline.source import source_folder
 from quantgui.pipeline.tensor_work import dequantized_again, keep_tensor, quantize_tensor
-from quantgui.quant.calibrated import CalibratedTensor, Fold
+from quantgui.quant.calibrated import CalibratedTensor, Fold, calibration_of
 from quantgui.quant.method import RowArithmetic, ValueRange
-from quantgui.quant.registry import all_methods, arithmetic
+from quantgui.quant.registry import all_methods, arithmetic, row_method, settings
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import QuantizedRows
+from quantgui.schemes.recipe import Recipe
 from quantgui.types import GIB, Checkpoint, SourceKind, TensorInfo, TensorReport, UserError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def prepare_calibration(
             "Calibration runs text through the model, and a bare weight file does not say how.",
             hint="Open the model's folder, with its config.json and tokenizer.",
         )
-    wanted = job.calibration
+    wanted = _calibration(job.recipe)
     length = min(wanted.length, checkpoint.config.context_length or wanted.length)
     text = Path(wanted.text) if wanted.text else None
     samples = calibration_samples(source_folder(checkpoint), text, wanted.samples, length)
@@ -105,6 +106,13 @@ def prepare_calibration(
             f"The calibration text gives {len(samples):,} samples of {length:,} tokens, not {wanted.samples:,}.",
         )
     return PreparedCalibration(job, checkpoint, assignments, samples, warnings)
+
+
+def _calibration(recipe: Recipe) -> Calibration:
+    """One text serves all calibrated schemes of a recipe: that of the base, else that of the first rule with one."""
+    specs = [recipe.base, *(rule.scheme for rule in recipe.rules if rule.scheme is not None)]
+    spec = next(spec for spec in specs if row_method(spec.id).calibrated is not None)
+    return calibration_of(settings(spec))
 
 
 def is_calibrated(assignment: Assignment) -> bool:

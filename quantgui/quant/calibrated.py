@@ -11,11 +11,49 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from quantgui.calibration.walk import Block
+from quantgui.jobs.job import Calibration
 from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.parameters import Parameter, ParameterValue
 from quantgui.schemes.quantized_rows import QuantizedRows
 
 if TYPE_CHECKING:
     import torch
+
+CALIBRATION = (
+    Parameter(
+        "calibration",
+        "Calibration text",
+        "Text, JSONL or Parquet to calibrate on, at best like what the model is used for. Empty: the bundled one.",
+        "",
+        shapes_scheme=False,
+        is_file=True,
+    ),
+    Parameter(
+        "samples",
+        "Samples",
+        "Pieces of the text that run through the model. More are steadier, and take more time and memory.",
+        128,
+        minimum=1,
+        maximum=65536,
+        shapes_scheme=False,
+    ),
+    Parameter(
+        "sample_length",
+        "Tokens per sample",
+        "Length of a sample; at most what the model can take.",
+        512,
+        minimum=2,
+        maximum=131_072,
+        shapes_scheme=False,
+        advanced=True,
+    ),
+)
+"""What every calibrated row lets people choose, besides its own parameters."""
+
+
+def calibration_of(values: Mapping[str, ParameterValue]) -> Calibration:
+    """The text that a row's parameter values ask for, by the names of `CALIBRATION`."""
+    return Calibration(str(values["calibration"]) or None, int(values["samples"]), int(values["sample_length"]))
 
 
 @dataclass(frozen=True)
@@ -54,6 +92,7 @@ class CalibratedTensor:
     output_error_rounded: float | None = None  # with codes rounded to nearest
     output_error: float | None = None  # with the codes given
     unseen: bool = False  # no token reached this layer
+    unscaled: bool = False  # the method scales inputs, and nothing before this layer can take a scale
 
 
 class CalibratedArithmetic(Protocol):

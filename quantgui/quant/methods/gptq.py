@@ -15,7 +15,7 @@ from quantgui.calibration.hessian import Hessian, output_error
 from quantgui.calibration.walk import Block
 from quantgui.formats.gptq import GptqLayout
 from quantgui.formats.pack_quantized import PackQuantized
-from quantgui.quant.calibrated import CalibratedTensor
+from quantgui.quant.calibrated import CALIBRATION, CalibratedTensor
 from quantgui.quant.gptq_solver import Problem, prepare, solve
 from quantgui.quant.method import Kind, Method, SchemeRow, ValueRange
 from quantgui.quant.methods.round_to_nearest import GRANULARITY, GROUP_SIZE, SYMMETRIC, RoundToNearest
@@ -270,6 +270,7 @@ FORMAT = Parameter(
     choices=("gptq", "gptq_v2", "compressed-tensors"),
     choice_titles=("GPTQ", "GPTQ, version 2", "compressed-tensors"),
 )
+OWN_SETTINGS = ("act_order", "damping", "true_sequential", "mse")
 STORAGES = {"gptq": GptqLayout(1), "gptq_v2": GptqLayout(2), "compressed-tensors": PackQuantized()}
 
 
@@ -295,7 +296,7 @@ def make(
         group_size=group_size if grain is Granularity.GROUP else None,
         symmetric=symmetric,
         act_order=bool(settings["act_order"]) and isinstance(storage, GptqLayout) and grain is Granularity.GROUP,
-        settings=tuple(settings.items()),
+        settings=tuple((name, value) for name, value in settings.items() if name in OWN_SETTINGS),
     )
 
 
@@ -309,7 +310,7 @@ def _row(bits: int, summary: str) -> SchemeRow:
         format="gptq",
         runtimes=("transformers", "vLLM"),
         make=partial(make, f"GPTQ-{bits}", bits),
-        parameters=(granularity, GROUP_SIZE, SYMMETRIC, ACT_ORDER, FORMAT, DAMPING, TRUE_SEQUENTIAL, MSE),
+        parameters=(granularity, GROUP_SIZE, SYMMETRIC, ACT_ORDER, FORMAT, *CALIBRATION, DAMPING, TRUE_SEQUENTIAL, MSE),
     )
 
 
