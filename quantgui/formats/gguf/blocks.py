@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quantgui.formats.gguf.size import tensor_nbytes
+from quantgui.formats.gguf.tensor_size import tensor_nbytes
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.schemes.scheme import Scheme, StoredPart
 from quantgui.types import ModelConfig, TensorInfo

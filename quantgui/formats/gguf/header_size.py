@@ -1,97 +1,105 @@
-"""What the vocabulary takes in a GGUF header: exactly from a tokenizer.json, else estimated from the config.
+"""What stands before the tensors of a GGUF file: exactly where the model's folder is there, else from the config.
 
-In small models this is what decides: Llama 3's vocabulary takes 7.8 MB, 1 % of a 1B model at 4 bits.
+In small models the vocabulary decides: Llama 3's takes 7.8 MB, 1 % of a 1B model at 4 bits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from quantgui.formats.gguf.key_values import KeyValue, encode_keys
+from quantgui.formats.gguf.metadata import model_keys
+from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.source import vocabulary_of
+from quantgui.formats.gguf.tokenizer import vocabulary_keys
+from quantgui.types import Checkpoint, ModelConfig, SourceKind, UserError
 
-from quantgui.checkpoint.regular_file import is_file, read_capped
-from quantgui.types import Checkpoint, ModelConfig, UserError
-
-MAX_TOKENIZER_BYTES = 128 * 2**20
-"""The largest tokenizer.json of a real model takes 35 MB."""
-MAX_TOKENS = 2**24
-"""No vocabulary is larger; an id beyond must not fill the memory with padding."""
-TEMPLATE_LIMIT = 4 * 2**20
+FIXED_BYTES = 4 + 4 + 8 + 8
+"""Magic, version, number of tensors, number of keys."""
+FILE_TYPE_BYTES = (8 + len("general.quantization_version") + 4 + 4) + (8 + len("general.file_type") + 4 + 4)
+"""The two keys that every file gets last."""
+MODEL_KEYS_BYTES = 1_900
+"""Keys beside the tokenizer's, where they cannot be made yet: names and sizes of the model. Estimated, ± 1 kB."""
 ESTIMATE_BAND = 0.12
-"""Relative error of an estimate: vocabularies whose bytes are known lie within it."""
+"""Relative error of an estimated vocabulary: those whose bytes are known lie within it."""
 
-_LIST_HEADER = 8 + 4 + 4 + 8
-"""Of a list beside its key's name: length of the name, kind, kind of the elements, their number."""
-_TOKENS, _SCORES, _TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type"
-_MERGES, _TEMPLATE = "tokenizer.ggml.merges", "tokenizer.chat_template"
 _TEXT_LENGTH = 8
 """GGUF states the length of every text in 8 bytes."""
-
-_NOT_A_TOKENIZER = (OSError, UserError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What reading a file that is no tokenizer.json (or an odd one) may raise; msgspec's errors are ValueErrors."""
+_FILES = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "vocab.txt"),
+    *("vocab.json", "merges.txt", "modules.json"),
+)
+"""What the keys are made of."""
 
 
 @dataclass(frozen=True, slots=True)
-class TokenizerSize:
-    """Bytes of the tokenizer's keys and how far off they may be; a band of 0 means exact."""
+class KeySize:
+    """Bytes of some keys and how far off they may be; a band of 0 means exact."""
 
     nbytes: int
     band: int = 0
 
 
-def tokenizer_size(checkpoint: Checkpoint) -> TokenizerSize:
-    """Exact where a tokenizer.json lies beside the checkpoint, else estimated from its config."""
+def header_size(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> KeySize:
+    """Bytes before the padding that leads to the data. Exact where keys and tokenizer can be made from files."""
+    keys = _known_keys(checkpoint, tensors)
+    listed = FIXED_BYTES + FILE_TYPE_BYTES + tensor_infos_nbytes(tensors)
+    return KeySize(listed + keys.nbytes, keys.band)
+
+
+def tensor_infos_nbytes(tensors: Sequence[GgufTensor]) -> int:
+    """Bytes of the header's tensor list: name with its length, dimensions, type, offset."""
+    return sum(8 + len(tensor.name.encode()) + 4 + 8 * max(1, len(tensor.shape)) + 4 + 8 for tensor in tensors)
+
+
+def _known_keys(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> KeySize:
     config = checkpoint.config
-    vocab_size = (config.vocab_size if config else None) or 0
-    if checkpoint.path:
-        path = Path(checkpoint.path)
-        folder = path if path.is_dir() else path.parent
-        if is_file(folder / "tokenizer.json"):
-            nbytes = _of_file(folder / "tokenizer.json", vocab_size, (folder / "tokenizer.json").stat().st_mtime_ns)
-            if nbytes is not None:
-                return TokenizerSize(nbytes + _template_nbytes(folder))
-    return estimated_size(config)
+    if not checkpoint.path or checkpoint.kind not in (SourceKind.FOLDER, SourceKind.SAFETENSORS) or config is None:
+        return estimated_size(config)
+    path = Path(checkpoint.path)
+    folder = path if path.is_dir() else path.parent
+    rows = next((tensor.shape[0] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
+    return _of_files(checkpoint.name, checkpoint.path, config, rows, tuple(_changed(folder / name) for name in _FILES))
 
 
-def tokenizer_json_nbytes(data: Mapping[str, Any], vocab_size: int) -> int:
-    """Bytes of tokens, types, scores and merges as the converter writes them for the content of a tokenizer.json.
-
-    Missing ids up to `vocab_size` become `[PAD7]`. Raises KeyError, TypeError or ValueError where it is not one.
-    """
-    model = data["model"]
-    kind = model.get("type") or ("Unigram" if isinstance(model["vocab"], list) else "BPE")
-    vocab = model["vocab"]
-    texts = dict(enumerate(row[0] for row in vocab)) if kind == "Unigram" else {i: text for text, i in vocab.items()}
-    if kind == "WordPiece":
-        texts = {i: _word_piece(text) for i, text in texts.items()}
-    texts |= {entry["id"]: entry["content"] for entry in data.get("added_tokens") or ()}
-    count = max(vocab_size, max(texts, default=-1) + 1)
-    if count > MAX_TOKENS:
-        raise ValueError(f"{count:,} tokens")
-    nbytes = _texts_nbytes(_TOKENS, (texts.get(i) or f"[PAD{i}]" for i in range(count)))
-    nbytes += len(_TYPES) + _LIST_HEADER + 4 * count
-    has_scores = kind == "Unigram" or bool(model.get("byte_fallback"))
-    if has_scores:
-        nbytes += len(_SCORES) + _LIST_HEADER + 4 * count
-    elif kind == "BPE":
-        nbytes += _texts_nbytes(_MERGES, (m if isinstance(m, str) else " ".join(m) for m in model["merges"]))
-    return nbytes
+@lru_cache(maxsize=8)
+def _of_files(name: str, path: str, config: ModelConfig, rows: int, changed: tuple[int, ...]) -> KeySize:
+    """Of the files beside a checkpoint; `changed`, when each was written, keeps the cache honest."""
+    checkpoint = Checkpoint(name, SourceKind.FOLDER, path, (), config)
+    try:
+        vocabulary = vocabulary_keys(vocabulary_of(checkpoint, rows))
+    except UserError:
+        return estimated_size(config)
+    try:
+        return KeySize(_nbytes([*model_keys(checkpoint), *vocabulary]))
+    except UserError:
+        return KeySize(_nbytes(vocabulary) + MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
 
 
-def estimated_size(config: ModelConfig | None) -> TokenizerSize:
-    """From the size of the vocabulary alone, by its kind: how long its tokens are and how many merges make them.
+def _nbytes(keys: Sequence[KeyValue]) -> int:
+    return len(encode_keys(keys))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def estimated_size(config: ModelConfig | None) -> KeySize:
+    """All keys, from the size of the vocabulary and its kind: how long tokens are and how many merges make them.
 
     Mean lengths are fits to published files: 7.4 bytes at 50,000 and 9.1 at 150,000 byte-level tokens, 6.4 at 32,000
     and 7.5 at 256,000 SentencePiece tokens; each doubling of a vocabulary adds the same.
     """
     count = (config.vocab_size if config else None) or 0
     if config is None or not count:
-        return TokenizerSize(0)
+        return KeySize(MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
     doublings = math.log2(count)
     if config.model_type == "bert":  # WordPiece: no scores, no merges
         per_token = _TEXT_LENGTH + 4 + 8.5
@@ -101,7 +109,7 @@ def estimated_size(config: ModelConfig | None) -> TokenizerSize:
         length = 7.4 + 1.1 * (doublings - 15.6)
         per_token = _TEXT_LENGTH + 4 + length + _merges_per_token(config) * (_TEXT_LENGTH + 1 + length)
     nbytes = round(count * per_token)
-    return TokenizerSize(nbytes, math.ceil(ESTIMATE_BAND * nbytes))
+    return KeySize(MODEL_KEYS_BYTES + nbytes, MODEL_KEYS_BYTES + math.ceil(ESTIMATE_BAND * nbytes))
 
 
 def _is_sentence_piece(config: ModelConfig) -> bool:
@@ -120,38 +128,3 @@ def _merges_per_token(config: ModelConfig) -> float:
     if tekken or kind.startswith(("gpt_oss", "llama4")) or (kind == "llama" and 128_000 <= count < 129_000):
         return 2.18
     return 1.0
-
-
-def _word_piece(text: str) -> str:
-    """The converter marks beginnings of words instead of their continuations."""
-    if text.startswith("[") and text.endswith("]"):
-        return text
-    return text[2:] if text.startswith("##") else f"\N{LOWER ONE EIGHTH BLOCK}{text}"
-
-
-def _texts_nbytes(key: str, texts: Iterable[str]) -> int:
-    return len(key) + _LIST_HEADER + sum(_TEXT_LENGTH + len(text.encode("utf-8", "replace")) for text in texts)
-
-
-@lru_cache(maxsize=8)
-def _of_file(path: Path, vocab_size: int, changed: int) -> int | None:
-    """None where the file is no tokenizer.json that can be read; `changed` keeps the cache honest."""
-    try:
-        return tokenizer_json_nbytes(msgspec.json.decode(read_capped(path, MAX_TOKENIZER_BYTES)), vocab_size)
-    except _NOT_A_TOKENIZER:
-        return None
-
-
-def _template_nbytes(folder: Path) -> int:
-    """Bytes of the chat template's key, 0 without one."""
-    try:
-        if is_file(folder / "chat_template.jinja"):
-            text = read_capped(folder / "chat_template.jinja", TEMPLATE_LIMIT).decode("utf-8", "replace")
-        else:
-            settings = msgspec.json.decode(read_capped(folder / "tokenizer_config.json", TEMPLATE_LIMIT))
-            text = settings.get("chat_template")
-    except _NOT_A_TOKENIZER:
-        return 0
-    if not isinstance(text, str):
-        return 0
-    return _TEXT_LENGTH + len(_TEMPLATE) + 4 + _TEXT_LENGTH + len(text.encode("utf-8", "replace"))

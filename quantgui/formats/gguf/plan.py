@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from quantgui.formats.gguf.file_types import FileType
 from quantgui.formats.gguf.key_values import KeyValue, encode_keys, u32
 from quantgui.formats.gguf.names import GgufTensor
-from quantgui.formats.gguf.size import ALIGNMENT, padded, tensor_nbytes
 from quantgui.formats.gguf.source import facts_of, keys_of, tensors_of
+from quantgui.formats.gguf.tensor_size import ALIGNMENT, padded, tensor_nbytes
 from quantgui.formats.gguf.type_plan import (
     Fallback,
     PlanOptions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from quantgui.checkpoint.gguf_header import read_raw_keys
@@ -9,8 +10,7 @@ from quantgui.formats.gguf.key_values import KeyValue, ValueKind
 from quantgui.formats.gguf.metadata import model_keys
 from quantgui.formats.gguf.mixtures import ModelFacts
 from quantgui.formats.gguf.names import GgufTensor, gguf_tensors, layout_of
-from quantgui.formats.gguf.size import model_facts
-from quantgui.formats.gguf.tokenizer import read_vocabulary, vocabulary_keys
+from quantgui.formats.gguf.tokenizer import Vocabulary, read_vocabulary, vocabulary_keys
 from quantgui.types import Checkpoint, SourceKind, UserError
 
 _REPLACED = ("general.quantization_version", "general.file_type", "split.no", "split.count", "split.tensors.count")
@@ -35,37 +35,41 @@ def tensors_of(checkpoint: Checkpoint) -> tuple[GgufTensor, ...]:
     return tuple(sorted(made, key=lambda t: (-1 if t.layer is None else t.layer, t.name)))
 
 
-def facts_of(checkpoint: Checkpoint, tensors: tuple[GgufTensor, ...]) -> ModelFacts:
-    """What the type plan asks about the model."""
-    config = checkpoint.config
-    if checkpoint.kind is not SourceKind.GGUF:
-        return model_facts(checkpoint, tensors)
-    assert config is not None  # architecture_of refuses a file without one
+def facts_of(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> ModelFacts:
+    """What the type plan asks about a model. Raises UserError for an unknown architecture."""
+    architecture, config = architecture_of(checkpoint), checkpoint.config
+    assert config is not None  # there is no architecture without one
+    kv_heads = config.num_kv_heads or config.num_heads or 0
+    by_layer = checkpoint.kind is not SourceKind.GGUF and layout_of(config).kv_heads_by_layer
+    if by_layer and all(tensor.name != "blk.0.attn_k.weight" for tensor in tensors):
+        kv_heads = 0  # llama.cpp asks the first layer
     return ModelFacts(
-        architecture=architecture_of(checkpoint),
-        layers=config.num_layers or 0,
+        architecture=architecture,
+        layers=1 + max((tensor.layer for tensor in tensors if tensor.layer is not None), default=-1),
         heads=config.num_heads or 0,
-        kv_heads=config.num_kv_heads or 0,
-        experts=max((t.shape[0] for t in tensors if t.name.endswith("_exps.weight")), default=0),
+        kv_heads=kv_heads,
+        experts=max((tensor.shape[0] for tensor in tensors if tensor.name.endswith("_exps.weight")), default=0),
     )
 
 
-def keys_of(checkpoint: Checkpoint, tensors: tuple[GgufTensor, ...]) -> tuple[list[KeyValue], tuple[str, ...]]:
+def keys_of(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> tuple[list[KeyValue], tuple[str, ...]]:
     """The keys of the new file without its file type, and what a person should know about them.
 
     Raises UserError for a model or tokenizer that cannot be converted.
     """
-    path = Path(checkpoint.path)
     if checkpoint.kind is SourceKind.GGUF:
-        raw = read_raw_keys(path)
-        kept = ((key, entry) for key, entry in raw if key not in _REPLACED)
+        kept = ((key, entry) for key, entry in read_raw_keys(Path(checkpoint.path)) if key not in _REPLACED)
         return [KeyValue(key, ValueKind.STRING, raw=entry) for key, entry in kept], ()
-    config = checkpoint.config
-    assert config is not None  # model_keys refuses a checkpoint without one
     keys = model_keys(checkpoint)
-    rows = next((t.shape[0] for t in tensors if t.name == "token_embd.weight"), 0)
-    vocabulary = read_vocabulary(path if path.is_dir() else path.parent, config.raw, rows)
+    rows = next((tensor.shape[0] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
+    vocabulary = vocabulary_of(checkpoint, rows)
     return [*keys, *vocabulary_keys(vocabulary)], vocabulary.warnings
+
+
+def vocabulary_of(checkpoint: Checkpoint, rows: int) -> Vocabulary:
+    """The tokenizer beside a checkpoint, as long as the embedding has rows. Raises UserError where there is none."""
+    path, config = Path(checkpoint.path), checkpoint.config
+    return read_vocabulary(path if path.is_dir() else path.parent, config.raw if config else {}, rows)
 
 
 def _layer(name: str) -> int | None:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from quantgui.checkpoint.catalogue import find_entry
+from quantgui.formats.gguf.header_size import FIXED_BYTES, tensor_infos_nbytes
 from quantgui.formats.gguf.names import GgufTensor
-from quantgui.formats.gguf.size import FIXED_HEADER, gguf_rows, padded, tensor_infos_nbytes, tensor_nbytes
+from quantgui.formats.gguf.size import gguf_rows
+from quantgui.formats.gguf.tensor_size import padded, tensor_nbytes
 
 LLAMA_31_8B = {
     "F32": 32121045248,
@@ -96,8 +98,8 @@ def test_the_header_is_what_the_library_writes(tmp_path):
         writer.add_tensor(tensor.name, np.zeros(tensor.shape, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
-    keys = path.stat().st_size - FIXED_HEADER
+    keys = path.stat().st_size - FIXED_BYTES
     writer.write_tensors_to_file()
     writer.close()
     data = sum(padded(tensor_nbytes(tensor.shape, "F32")) for tensor in tensors)
-    assert path.stat().st_size == padded(FIXED_HEADER + keys + tensor_infos_nbytes(tensors)) + data
+    assert path.stat().st_size == padded(FIXED_BYTES + keys + tensor_infos_nbytes(tensors)) + data

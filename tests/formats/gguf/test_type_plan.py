@@ -6,7 +6,7 @@ from quantgui.checkpoint.catalogue import find_entry
 from quantgui.formats.gguf.file_types import FILE_TYPES, file_type
 from quantgui.formats.gguf.mixtures import ModelFacts
 from quantgui.formats.gguf.names import GgufTensor, gguf_tensors
-from quantgui.formats.gguf.size import model_facts
+from quantgui.formats.gguf.source import facts_of
 from quantgui.formats.gguf.type_plan import KEPT_TYPE, PlanOptions, fallback, is_quantizable, needs_imatrix, plan_types
 from quantgui.schemes.ggml_types import BY_NAME
 from quantgui.types import UserError
@@ -26,7 +26,7 @@ MODELS = (
 def plan(model: str, name: str, **options) -> dict[str, str]:
     checkpoint = find_entry(model).checkpoint()
     tensors = gguf_tensors(checkpoint)
-    types = plan_types(tensors, model_facts(checkpoint, tensors), file_type(name), PlanOptions(**options))
+    types = plan_types(tensors, facts_of(checkpoint, tensors), file_type(name), PlanOptions(**options))
     return {tensor.name: chosen for tensor, chosen in zip(tensors, types, strict=True)}
 
 
@@ -34,7 +34,7 @@ def plan(model: str, name: str, **options) -> dict[str, str]:
 def test_every_type_fits_its_rows_and_small_tensors_stay(model):
     checkpoint = find_entry(model).checkpoint()
     tensors = gguf_tensors(checkpoint)
-    facts = model_facts(checkpoint, tensors)
+    facts = facts_of(checkpoint, tensors)
     for chosen in FILE_TYPES.values():
         for tensor, name in zip(tensors, plan_types(tensors, facts, chosen), strict=True):
             assert tensor.shape[-1] % BY_NAME[name].block_elements == 0
@@ -93,7 +93,7 @@ def test_an_importance_matrix_changes_only_the_mixes_that_ask_for_it():
 def test_which_file_types_need_an_importance_matrix():
     checkpoint = find_entry("meta-llama/Llama-3.1-8B-Instruct").checkpoint()
     tensors = gguf_tensors(checkpoint)
-    facts = model_facts(checkpoint, tensors)
+    facts = facts_of(checkpoint, tensors)
     needed = {n for n, t in FILE_TYPES.items() if needs_imatrix(tensors, plan_types(tensors, facts, t), t)}
     assert needed == {"Q2_K_S", "IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"}
 
