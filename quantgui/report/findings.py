@@ -9,7 +9,7 @@ from statistics import median
 
 from quantgui import units
 from quantgui.checkpoint.resolve import DEMO
-from quantgui.jobs.events import PairedScore, QuantizeResult, VerificationStatus
+from quantgui.jobs.events import PairedScore, QuantizeResult, Verification, VerificationStatus
 from quantgui.quant.registry import build
 from quantgui.schemes.recipe import Recipe
 from quantgui.schemes.scheme import Granularity, Scheme
@@ -65,6 +65,11 @@ def headline(result: QuantizeResult) -> str:
     return f"{what}: {after} instead of {before}"
 
 
+def verification_words(verification: Verification) -> str:
+    """What the reload check found, and the libraries it was made with."""
+    return f"{verification.summary} ({verification.library})" if verification.library else verification.summary
+
+
 def difference_words(score: PairedScore) -> str:
     """What the change did to the quality: better, worse, or a tie within two standard errors of the difference."""
     measured = f"{score.difference:+.4f} ± {score.difference_se:.4f} nats per token"
@@ -94,7 +99,7 @@ def measured(reports: Iterable[TensorReport]) -> list[TensorReport]:
 
 
 def key_figures(result: QuantizeResult, reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
-    """Size, bits per weight, error, verification and effort of a finished run."""
+    """Size, bits per weight, error and effort of a finished run; the verification is said beside them in words."""
     saved = 1 - result.bytes_after / result.bytes_before if result.bytes_before else 0.0
     change = f"{units.percent(abs(saved))} {'smaller' if saved >= 0 else 'larger'} than before"
     peak = result.peak_anonymous_bytes
@@ -104,7 +109,6 @@ def key_figures(result: QuantizeResult, reports: Sequence[TensorReport]) -> tupl
             "Bits per weight", f"{result.bits_per_weight:.2f}", f"{units.parameters(result.parameters)} parameters"
         ),
         *_error_figures(reports),
-        KeyFigure("Checked by reloading", VERIFICATION_WORDS[result.verification.status], result.verification.library),
         KeyFigure("Time", units.duration(result.seconds), f"peak {units.memory(peak)} of memory" if peak else ""),
     )
 

@@ -9,7 +9,15 @@ from quantgui import units
 from quantgui.jobs.codec import to_json
 from quantgui.jobs.run_record import RunRecord
 from quantgui.report import tables
-from quantgui.report.findings import VERIFICATION_WORDS, describe_recipe, headline, key_figures, measured, model_name
+from quantgui.report.findings import (
+    VERIFICATION_WORDS,
+    describe_recipe,
+    headline,
+    key_figures,
+    measured,
+    model_name,
+    verification_words,
+)
 from quantgui.report.findings import worst as worst_of
 from quantgui.report.heat_map import heat_map
 from quantgui.report.histogram import error_figure, weights_figure
@@ -78,7 +86,7 @@ def _opening(record: RunRecord, title: str) -> Html:
         "p",
         tag("strong", VERIFICATION_WORDS[status]),
         ". ",
-        result.verification.summary,
+        verification_words(result.verification),
         class_=f"verdict {status.value}",
     )
     warnings = [tag("li", warning) for warning in result.warnings]

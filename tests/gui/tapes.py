@@ -17,6 +17,7 @@ from quantgui.jobs.events import (
     Stage,
     Started,
     TensorDone,
+    TrainingStep,
     Verification,
     VerificationStatus,
 )
@@ -73,6 +74,18 @@ def quantize_tape(layers: int = 6, output: str = "/outputs/demo-INT4", job_id: s
         Stage("Checking in a new process"),
         Finished(quantized=_result(job, reports)),
     ]
+    return Tape(job, tuple(events))
+
+
+@cache
+def training_tape(steps: int = 40, asked: int = 50, output: str = "/outputs/demo-QAT-INT4") -> Tape:
+    """A QAT run whose training has done `steps` of `asked` steps: the loss falls and jumps."""
+    job = QuantizeJob("/models/demo", output, Recipe(SchemeSpec("QAT-INT4", {"steps": asked})), id="0123abcd")
+    random = np.random.default_rng(3)
+    events: list[Event] = [Stage("Reading the model"), Started(job.id, 13_900_288, 56), Stage("Training")]
+    for step in range(1, steps + 1):
+        loss = 0.02 + 0.02 * float(np.exp(-step / 15)) + 0.002 * float(random.normal())
+        events += [TrainingStep(step, asked, loss, 1e-4), MemorySample(900_000_000 + step * 10**6, 600_000_000)]
     return Tape(job, tuple(events))
 
 

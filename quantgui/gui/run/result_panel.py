@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from quantgui import units
 from quantgui.gui import glossary
 from quantgui.gui.app_state import AppState
+from quantgui.gui.plots.loss_trace import LossTrace
+from quantgui.gui.run.quality_card import QualityCard
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_panel import ErrorPanel
@@ -18,10 +20,13 @@ from quantgui.gui.widgets.icon_label import IconLabel
 from quantgui.gui.widgets.text import heading, label, muted, small
 from quantgui.jobs.events import Cancelled, Failed, Finished, QuantizeResult, VerificationStatus
 from quantgui.jobs.fold import RunState
-from quantgui.report.findings import VERIFICATION_WORDS, KeyFigure, headline, key_figures, worst
+from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.saved_training import training_file
+from quantgui.report.findings import VERIFICATION_WORDS, KeyFigure, headline, key_figures, verification_words, worst
 from quantgui.types import TensorReport, UserError
 
 WORST_TENSORS = 5
+LOSS_HEIGHT = 230
 _ICONS = {
     VerificationStatus.VERIFIED: ("fits", "fits"),
     VerificationStatus.FAILED: ("too_large", "too_large"),
@@ -54,9 +59,11 @@ class ResultPanel(QWidget):
             case Finished(quantized=QuantizeResult() as result):
                 self._show_result(result, list(run.reports.values()))
             case Failed() as failed:
-                self._show_failure(failed)
+                error = UserError(failed.message, hint=failed.hint, details=failed.details)
+                self._layout.addWidget(ErrorPanel(error))
+                self._show_what_is_left(run)
             case Cancelled():
-                self._layout.addWidget(muted("Nothing of the output is left."))
+                self._show_what_is_left(run)
         self._layout.addStretch(1)
 
     def _show_result(self, result: QuantizeResult, reports: Sequence[TensorReport]) -> None:
@@ -68,6 +75,9 @@ class ResultPanel(QWidget):
         for warning in result.warnings:
             checked.body.addWidget(muted(warning))
         self._layout.addWidget(checked)
+        self._layout.addWidget(QualityCard(self._state, result))
+        if self._state.run is not None and self._state.run.training is not None:
+            self._layout.addWidget(self._loss_card())
         files = Card("Where it is")
         files.body.addWidget(label(result.output, wrap=True))
         files.body.addWidget(
@@ -96,10 +106,25 @@ class ResultPanel(QWidget):
         card.body.addLayout(grid)
         return card
 
-    def _show_failure(self, failed: Failed) -> None:
-        error = UserError(failed.message, hint=failed.hint, details=failed.details)
-        self._layout.addWidget(ErrorPanel(error))
+    def _loss_card(self) -> Card:
+        card, plot = Card(), LossTrace(self._state)
+        plot.setMinimumHeight(LOSS_HEIGHT)
+        card.body.addWidget(plot)
+        return card
+
+    def _show_what_is_left(self, run: RunState) -> None:
+        """After a run without a result: nothing of the output; of a training, what was saved of it."""
         self._layout.addWidget(muted("Nothing of the output is left."))
+        job = run.job
+        if not isinstance(job, QuantizeJob) or not training_file(job.cache, job.training_id).is_file():
+            return
+        card = Card("The training is kept")
+        words = "It can go on where it was last saved, a few seconds before its end."
+        if run.training is not None:
+            words += f" {units.count(run.training.step)} of {units.count(run.training.steps)} steps were done."
+        card.body.addWidget(muted(words))
+        card.body.addWidget(_row(button("Go on training", lambda: self._state.runs.resume_training(job), icon="run")))
+        self._layout.addWidget(card)
 
     def _inspect(self, name: str) -> None:
         self._state.select_tensor(name)
@@ -149,7 +174,7 @@ def _verification(result: QuantizeResult) -> QWidget:
     words = QVBoxLayout()
     words.setSpacing(2)
     words.addWidget(label(VERIFICATION_WORDS[status], "strong"))
-    words.addWidget(muted(result.verification.summary))
+    words.addWidget(muted(verification_words(result.verification)))
     box = QWidget()
     box.setToolTip(result.verification.details)
     row = QHBoxLayout(box)

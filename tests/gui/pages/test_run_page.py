@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,22 @@ from quantgui.gui.app_state import AppState
 from quantgui.gui.pages.run_page import RunPage
 from quantgui.gui.run.library_panel import LibraryPanel
 from quantgui.home import Home
-from quantgui.jobs.events import Cancelled, Failed
-from quantgui.jobs.fold import RunState, fold
-from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.events import (
+    Cancelled,
+    Evaluation,
+    Event,
+    Failed,
+    Finished,
+    PairedScore,
+    Progress,
+    Stage,
+    Started,
+)
+from quantgui.jobs.fold import RunState, fold, fold_all
+from quantgui.jobs.job import EvaluateJob, QuantizeJob
 from quantgui.jobs.run_record import write_run
-from tests.gui.tapes import quantize_tape
+from quantgui.jobs.saved_training import training_file
+from tests.gui.tapes import quantize_tape, training_tape
 from tests.jobs import samples
 
 
@@ -146,6 +158,75 @@ def test_a_failure_says_what_to_do(show: Callable[[RunState], str], page: RunPag
 
 def test_a_cancelled_run_leaves_the_way_back(show: Callable[[RunState], str]) -> None:
     assert "cancelled" in show(fold(quantize_tape(3).state(10), Cancelled(), 99.0))
+
+
+def test_a_training_shows_its_loss_and_can_be_stopped(
+    show: Callable[[RunState], str], page: RunPage, state: AppState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(state.runs.main, "stop_early", lambda: asked.append("stop"))
+    text = show(training_tape().state())
+    assert "40 of 50 steps" in text and "per step" in text and "left" in text
+    assert page._progress._loss.isVisible() and not page._progress._finished.isVisible()
+    assert len(page._progress._loss.table().rows) == 40
+    press(page, "Stop here and convert")
+    assert asked == ["stop"]
+    text = show(fold(training_tape().state(), Stage("Quantizing"), 200.0))
+    assert "[Stop here and convert]" not in text and page._progress._finished.isVisible()
+
+
+def test_tensors_fall_into_the_heat_map_while_they_finish(show: Callable[[RunState], str], page: RunPage) -> None:
+    show(quantize_tape(3).state(30))
+    assert page._progress._map.isVisible() and len(page._progress._map.table().rows) > 3
+
+
+def test_a_cancelled_training_can_go_on(
+    show: Callable[[RunState], str], page: RunPage, state: AppState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = training_tape().state()
+    run = replace(run, job=replace(training_tape().job, cache=str(tmp_path)))
+    assert "Go on training" not in show(fold(run, Cancelled(), 99.0))
+    saved = training_file(tmp_path, run.job.id)
+    saved.parent.mkdir()
+    saved.write_bytes(b"")
+    assert "40 of 50 steps were done" in show(fold(run, Failed("It broke."), 99.0))
+    jobs: list[QuantizeJob] = []
+    monkeypatch.setattr(state.runs.main, "start", jobs.append)
+    press(page, "Go on training")
+    (job,) = jobs
+    assert (job.resume, job.training_id) == (run.job.id, run.job.id)
+    assert job.id != run.job.id
+
+
+def test_quality_is_measured_before_and_after(
+    show: Callable[[RunState], str], page: RunPage, state: AppState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show(quantize_tape(3).state())
+    jobs: list[EvaluateJob] = []
+    monkeypatch.setattr(state.runs.quality, "start", jobs.append)
+    press(page, "Measure quality")
+    (job,) = jobs
+    assert (job.source, job.against) == ("/outputs/demo-INT4", "/models/demo")
+
+    def measured(*events: Event) -> str:
+        state.runs.quality.state = fold_all(RunState(job, started_at=0.0), events, 5.0)
+        state.runs.quality.changed.emit()
+        return words(page)
+
+    assert "Scoring the text: demo" in measured(Started("x", 1000, 0), Stage("Scoring the text", "demo"), Progress(400))
+    assert "40" in words(page) and "[Cancel]" in words(page)
+    text = measured(Failed("No room.", "Close other programs."))
+    assert "No room." in text and "[Measure quality]" in text
+    paired = PairedScore("/models/demo", 12.1669, 0.12, 0.0285, 0.0012)
+    text = measured(Finished(evaluation=Evaluation(79187, 12.519, 0.12, 512, "evaluation.txt", 80.0, paired)))
+    assert "12.167 ± 0.120" in text and "12.519 ± 0.120" in text and "79 187 tokens" in text.replace("\u202f", " ")
+    assert "worse: perplexity 2.9" in text and "[Measure quality]" not in text
+    other = quantize_tape(3, "/outputs/another")
+    assert "12.519" not in show(other.state())
+
+
+def test_the_verification_is_said_once(show: Callable[[RunState], str]) -> None:
+    assert show(quantize_tape(3).state()).count("Verified") == 1
 
 
 def test_the_library_opens_deletes_and_offers_what_was_left(qtbot: QtBot, state: AppState, page: RunPage) -> None:
