@@ -1,16 +1,18 @@
-"""How exactly GGUF files are predicted from configs alone, against the sizes of published files."""
+"""How exactly the memory model hits what is published: GGUF files, parameters, caches, buffers, whole programs."""
 
 from __future__ import annotations
 
 import json
 import statistics
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench import _runtime_memory
+from bench._runtime_memory import Comparison
 from quantgui.checkpoint.architectures import is_supported
 from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
 from quantgui.checkpoint.config import read_config
@@ -18,7 +20,7 @@ from quantgui.formats.gguf.size import gguf_rows
 from quantgui.types import GB, GIB
 
 NAME = "fit-accuracy"
-HELP = "error of predicted GGUF file sizes, % (limits: median 0.1, 90th percentile 0.5, largest 1.5)"
+HELP = "errors in %: GGUF files (median 0.1, largest 1.5), caches (0), buffers (10), whole programs (median 5)"
 
 ONE_DECIMAL = "GiB, 1 decimal"
 """Too coarse for the limits; shows that recent architectures are read correctly."""
@@ -52,7 +54,7 @@ class Row:
 
 
 def run(work: Path) -> dict[str, Any]:
-    """Predict every file; the table goes to stderr, the summary of the standard types is returned."""
+    """Predict every number; the tables go to stderr, the summary is returned."""
     rows = list(read_rows())
     print(table(rows), file=sys.stderr)
     standard = [row for row in rows if not row.variant and row.figure != ONE_DECIMAL]
@@ -72,7 +74,43 @@ def run(work: Path) -> dict[str, Any]:
             f"{name}p90_percent": round(errors[int(0.9 * (len(errors) - 1) + 0.5)], 4),
             f"{name}max_percent": round(errors[-1], 4),
         }
-    return result | {"variant_rows": sum(bool(row.variant) for row in rows)}
+    return result | {"variant_rows": sum(bool(row.variant) for row in rows)} | memory_summary()
+
+
+def memory_summary() -> dict[str, Any]:
+    """Parameters, caches, buffers and whole programs against logs and published tables."""
+    counts, caches = _runtime_memory.parameter_counts(), _runtime_memory.kv_caches()
+    buffers, totals = _runtime_memory.compute_buffers(), _runtime_memory.totals()
+    for title, rows in (("KV cache, MiB", caches), ("compute buffer, MiB", buffers), ("in all, MiB", totals)):
+        print(f"\n{memory_table(title, rows)}", file=sys.stderr)
+    return {
+        "parameter_rows": len(counts),
+        "parameter_differences": sum(row.published != row.predicted for row in counts),
+        "kv_cache_rows": len(caches),
+        "kv_cache_differences": sum(abs(row.predicted - row.published) > 0.005 for row in caches),
+        **_errors("compute", [row for row in buffers if not row.flag]),
+        **_errors("total", totals),
+        "total_more_than_10_percent_under": sum(row.error_percent < -10 and not row.flag for row in totals),
+    }
+
+
+def _errors(name: str, rows: Sequence[Comparison]) -> dict[str, Any]:
+    errors = sorted(abs(row.error_percent) for row in rows)
+    return {
+        f"{name}_rows": len(errors),
+        f"{name}_median_percent": round(statistics.median(errors), 3),
+        f"{name}_max_percent": round(errors[-1], 3),
+    }
+
+
+def memory_table(title: str, rows: Iterable[Comparison]) -> str:
+    """One line per number, the largest errors first."""
+    lines = [f"{title:64} {'published':>11} {'predicted':>11} {'error %':>8}"]
+    lines += [
+        f"{row.label:64} {row.published:11,.2f} {row.predicted:11,.2f} {row.error_percent:8.2f}  {row.flag}".rstrip()
+        for row in sorted(rows, key=lambda row: -abs(row.error_percent))
+    ]
+    return "\n".join(lines)
 
 
 def read_rows() -> Iterable[Row]:

@@ -24,6 +24,8 @@ CELLS = 256
 MICRO_BATCH = 512
 """Tokens that are computed at once: `-ub`, by default 512."""
 STATE_BYTES = 4
+ACTIVATIONS = 3.5
+"""Hidden states of a micro-batch that are alive at once in builds of 2026; Qwen3.6-27B's 36 MiB at a short context."""
 F32, F16 = 4, 2
 LATENT_PER_CONTEXT = (0.94, 1.25)
 """Latent attention: bytes of scratch per token of context, times the hidden size: measured, and to plan with."""
@@ -157,7 +159,8 @@ def buffers(model: ModelFacts, settings: FitSettings) -> Buffers:
     if model.is_latent:
         mask = max(mask, round(LATENT_PER_CONTEXT[0] * shape.hidden * context))
     scratch = model.cache.largest_layer * F16 * context if model.cache and is_quantized(settings) else 0
-    return Buffers(4 * shape.hidden * MICRO_BATCH * F32 + mask + scratch + slots, 0)
+    activations = round(ACTIVATIONS * shape.hidden * MICRO_BATCH * F32)
+    return Buffers(activations + mask + scratch + slots, 0)
 
 
 def older_buffers(shape: Shape, settings: FitSettings) -> Buffers:
