@@ -7,13 +7,14 @@ from html import escape
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPen, QWheelEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPen, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy
 
 from quantgui.gui import theme
 from quantgui.gui.plots.axes import Axis
 
 _GRID_ALPHA = 0.55
+_KEY_MARGIN = 16
 
 
 class Canvas(pg.PlotWidget):
@@ -40,6 +41,7 @@ class Canvas(pg.PlotWidget):
         self.setMinimumHeight(110)
         self.setMouseTracking(True)
         self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)  # one stop of the Tab key, not two
+        self._entries: tuple[tuple[str, str], ...] = ()
         self._key = pg.LabelItem(justify="left")
         self._key.setParentItem(self.view)
         self._key.anchor(itemPos=(0, 0), parentPos=(0, 0), offset=(6, 0))
@@ -63,9 +65,30 @@ class Canvas(pg.PlotWidget):
 
     def set_key(self, entries: Sequence[tuple[str, str]]) -> None:
         """Name what is drawn, in its colours, in the upper left corner: (words, colour)."""
-        spans = [f'<span style="color:{color}">■</span> {escape(words)}' for words, color in entries]
-        text = "&nbsp;&nbsp;&nbsp;".join(spans)
+        self._entries = tuple(entries)
+        self._lay_out_key()
+
+    def _lay_out_key(self) -> None:
+        """One line where it fits, else several: a narrow plot must not cut its key off."""
+        metrics = QFontMetricsF(theme.font(theme.SMALL))
+        room = self.view.width() - _KEY_MARGIN
+        lines: list[list[str]] = []
+        used = 0.0
+        for words, color in self._entries:
+            width = metrics.horizontalAdvance(f"■ {words}   ")
+            if not lines or used + width > room:
+                lines.append([])
+                used = 0.0
+            used += width
+            lines[-1].append(f'<span style="color:{color}">■</span> {escape(words)}')
+        text = "<br>".join("&nbsp;&nbsp;&nbsp;".join(line) for line in lines)
         self._key.setText(text, size=f"{theme.SMALL}px", color=theme.current().muted)
+
+    def resizeEvent(self, ev: QResizeEvent) -> None:
+        """Lay the key out for the new width."""
+        super().resizeEvent(ev)
+        if hasattr(self, "_entries"):
+            self._lay_out_key()
 
     def set_home(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """Show this range, and come back to it on a double click."""

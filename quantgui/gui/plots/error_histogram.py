@@ -42,7 +42,7 @@ class ErrorHistogram(TensorPlot):
             reach = max(reach, 0.6 * report.step)
             for edge in (-report.step / 2, report.step / 2):
                 draw_limit(self.canvas, edge, colors.color("muted"))
-            key.append((f"± half the median step, {units.scientific(report.step / 2)}", colors.muted))
+            key.append((f"± half a step, {units.scientific(report.step / 2)}", colors.muted))
         self.canvas.set_key(key)
         self.canvas.set_home((-reach * 1.02, reach * 1.02), (LOG_FLOOR, top_of(report.difference)))
         return _caption(report)
