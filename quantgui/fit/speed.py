@@ -74,7 +74,8 @@ def speed_of(
     seconds = _seconds(token, shares, runtime)
     low, high = _band(shares, runtime)
     first = _first_token(token, active_parameters, prompt_tokens, shares)
-    return SpeedEstimate(1 / seconds, low / seconds, high / seconds, _note(token, seconds, shares, hardware), *first)
+    note = _note(token, seconds, shares, hardware, runtime is Runtime.VLLM)
+    return SpeedEstimate(1 / seconds, low / seconds, high / seconds, note, *first)
 
 
 def why_no_speed(hardware: HardwareTarget, placement: Placement | None = None) -> str:
@@ -182,14 +183,17 @@ def _first_token(
     return likely, fast, slow
 
 
-def _note(token: Token, seconds: float, shares: Sequence[_Share], hardware: HardwareTarget) -> str:
+def _note(token: Token, seconds: float, shares: Sequence[_Share], hardware: HardwareTarget, at_once: bool) -> str:
     slowest = max(shares, key=lambda share: share.fraction / share.bandwidth)
     reached = (token.weight_bytes + token.cache_bytes) / seconds
     if len(shares) == 1:
+        whose = "the RAM" if slowest.gpu is None else f"the memory of {slowest.name}"
         sentence = (
-            f"Limited by the memory of {slowest.name}: about {percent(reached / slowest.bandwidth)} of its "
+            f"Limited by {whose}: about {percent(reached / slowest.bandwidth)} of its "
             f"{digits(slowest.bandwidth / 1e9)} GB/s are reached."
         )
+    elif at_once:
+        sentence = "All GPUs work on every layer at once and exchange their results."
     else:
         sentence = f"The devices work one after the other; {slowest.name} takes the largest part of the time."
     if any(share.gpu is None for share in shares) and not hardware.ram_bandwidth:
