@@ -94,16 +94,17 @@ def correction_from(
 def apply(corrections: Corrections, estimate: MemoryEstimate, device: str) -> MemoryEstimate:
     """The estimate with the correction of its runtime on `device`; the same where there is none.
 
-    The verdict stays: whoever judges does so after this.
+    The verdict stays; `estimate_table` corrects before it judges.
     """
     correction = corrections.of(device, estimate.runtime)
     if correction is None:
         return estimate
+    return replace(estimate, parts=tuple(corrected(part, correction) for part in estimate.parts))
+
+
+def corrected(part: MemoryPart, correction: Correction) -> MemoryPart:
+    """A part with what was learnt about it; the same for weights and KV cache, and where it is not estimated."""
     added = {MemoryKind.COMPUTE: correction.compute_bytes, MemoryKind.OVERHEAD: correction.overhead_bytes}
-    return replace(estimate, parts=tuple(_corrected(part, added, correction) for part in estimate.parts))
-
-
-def _corrected(part: MemoryPart, added: Mapping[MemoryKind, int], correction: Correction) -> MemoryPart:
     difference = added.get(part.kind, 0)
     if part.nbytes is None or not difference:
         return part

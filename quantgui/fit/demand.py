@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from quantgui.fit.corrections import Correction, corrected
 from quantgui.fit.model_facts import ModelFacts
 from quantgui.fit.runtimes import Rules, Site
 from quantgui.fit.settings import FitSettings
@@ -31,10 +32,13 @@ class Load:
 class Demand:
     """Loads of one model under one runtime, remembered by site, context and type of cache."""
 
-    def __init__(self, rules: Rules, model: ModelFacts, settings: FitSettings) -> None:
+    def __init__(
+        self, rules: Rules, model: ModelFacts, settings: FitSettings, correction: Correction | None = None
+    ) -> None:
         self.rules = rules
         self.model = model
         self.settings = settings
+        self._correction = correction  # what a real run taught about this runtime on this device
         self._loads: dict[tuple[Site, int], Load] = {}
         self._by_type: dict[str, Demand] = {}
 
@@ -51,7 +55,7 @@ class Demand:
         """The same with another type of cache."""
         if kv_dtype not in self._by_type:
             settings = replace(self.settings, kv_dtype=kv_dtype)
-            self._by_type[kv_dtype] = Demand(self.rules, self.model, settings)
+            self._by_type[kv_dtype] = Demand(self.rules, self.model, settings, self._correction)
         return self._by_type[kv_dtype]
 
     def _computed(self, site: Site, settings: FitSettings) -> Load:
@@ -61,6 +65,8 @@ class Demand:
         else:
             kv = rules.kv_cache(model, settings)
         compute, overhead = rules.compute(model, settings, site), rules.overhead(model, settings, site)
+        if self._correction is not None:
+            compute, overhead = corrected(compute, self._correction), corrected(overhead, self._correction)
         host = rules.host_buffers(model, settings)
         beside = (compute.nbytes or 0) + (overhead.nbytes or 0)
         return Load(

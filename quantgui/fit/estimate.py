@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantgui.fit.completion import completed
+from quantgui.fit.corrections import Corrections
 from quantgui.fit.demand import Demand
 from quantgui.fit.gguf_weights import gguf_weights
 from quantgui.fit.model_facts import facts_of
@@ -47,18 +48,21 @@ def prepare(checkpoint: Checkpoint) -> None:
 
 
 def estimate_table(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
+    checkpoint: Checkpoint,
+    hardware: HardwareTarget,
+    settings: FitSettings | None = None,
+    corrections: Corrections | None = None,
 ) -> tuple[MemoryEstimate, ...]:
     """Every row there is: the registry's in its order, what other tools write, then GGUF's by size.
 
     `settings.runtime` keeps the rows that this program can load and estimates them in it; None estimates each in the
     program that its files are made for, where it runs on this hardware. Raises UserError where the hardware's memory is
-    not known, and where the runtime does not run on it at all.
+    not known, and where the runtime does not run on it at all. `corrections` are what real runs taught.
     """
     settings = settings or FitSettings()
     estimates: list[MemoryEstimate] = []
     for runtime, weights in _tables(checkpoint, hardware, settings):
-        estimates += _estimates(checkpoint, weights, runtime, hardware, settings)
+        estimates += _estimates(checkpoint, weights, runtime, hardware, settings, corrections)
     return tuple(estimates)
 
 
@@ -141,8 +145,9 @@ def _estimates(
     runtime: Runtime,
     hardware: HardwareTarget,
     settings: FitSettings,
+    corrections: Corrections | None = None,
 ) -> list[MemoryEstimate]:
-    situation = situation_of(checkpoint, runtime, hardware, settings)
+    situation = situation_of(checkpoint, runtime, hardware, settings, corrections)
     placed = [_placed(row, situation) for row in weights]
     return [completed(_estimate(row, placed, situation), row.weights, hardware, settings) for row in placed]
 

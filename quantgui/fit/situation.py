@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.corrections import Corrections
 from quantgui.fit.demand import Demand
 from quantgui.fit.longest import Longest
 from quantgui.fit.model_facts import facts_of
@@ -23,8 +24,13 @@ class Situation:
 
 
 def situation_of(
-    checkpoint: Checkpoint, runtime: Runtime, hardware: HardwareTarget, settings: FitSettings
+    checkpoint: Checkpoint,
+    runtime: Runtime,
+    hardware: HardwareTarget,
+    settings: FitSettings,
+    corrections: Corrections | None = None,
 ) -> Situation:
     """The situation of a checkpoint's rows. Raises UserError where the hardware's memory is not known."""
-    demand, budget = Demand(RULES[runtime], facts_of(checkpoint), settings), budget_of(hardware)
+    learnt = corrections.of(hardware.name, runtime) if corrections is not None else None
+    demand, budget = Demand(RULES[runtime], facts_of(checkpoint), settings, learnt), budget_of(hardware)
     return Situation(demand, budget, Longest(demand, budget))

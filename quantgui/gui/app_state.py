@@ -64,7 +64,6 @@ class AppState(QObject):
         self._hardware = self._session.hardware or UNKNOWN_MACHINE
         self.fit = FitState(self._session.fit or FitSettings(), home.corrections_file, self)
         self.fit.changed.connect(self.fit_changed)
-        self.fit.failed.connect(self.message)
         self._recipes = History(self._session.recipe or DEFAULT_RECIPE)
         self._selected: str | None = None
         self._background = Background(self)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from quantgui.fit.corrections import Correction, Corrections, apply
+from quantgui.fit.corrections import Correction, Corrections
 from quantgui.fit.estimate import estimate_table
 from quantgui.fit.settings import FitSettings
 from quantgui.gui.corrections_file import load_corrections, save_corrections
@@ -15,18 +15,18 @@ from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, Runtime, 
 
 
 class FitState(QObject):
-    """Holds the newest settings and estimates. An estimate that is not possible leaves none, and `failed` says why.
+    """Holds the newest settings and estimates. An estimate that is not possible leaves none, and `error` says why.
 
     Corrections learnt from real runs belong to a device by its name; they are part of every estimate for it.
     """
 
     changed = Signal()
-    failed = Signal(object)  # a UserError
 
     def __init__(self, settings: FitSettings, corrections_file: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.settings = settings
         self.estimates: Sequence[MemoryEstimate] = ()
+        self.error: UserError | None = None
         self._file = corrections_file
         self._corrections = load_corrections(corrections_file)
         self._checkpoint: Checkpoint | None = None
@@ -40,14 +40,12 @@ class FitState(QObject):
     def estimate(self, checkpoint: Checkpoint | None, hardware: HardwareTarget | None) -> None:
         """Estimate again, or forget the estimates where the model or the hardware is not known yet."""
         self._checkpoint, self._hardware = checkpoint, hardware
-        self.estimates = ()
+        self.estimates, self.error = (), None
         if checkpoint is not None and hardware is not None:
             try:
-                rows = estimate_table(checkpoint, hardware, self.settings)
+                self.estimates = estimate_table(checkpoint, hardware, self.settings, self._corrections)
             except UserError as error:
-                self.failed.emit(error)
-            else:
-                self.estimates = tuple(apply(self._corrections, row, hardware.name) for row in rows)
+                self.error = error
         self.changed.emit()
 
     def learn(self, correction: Correction) -> None:

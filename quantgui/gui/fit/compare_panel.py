@@ -21,6 +21,7 @@ from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_slot import ErrorSlot
 from quantgui.gui.widgets.row_model import Column
+from quantgui.gui.widgets.text import small
 from quantgui.hardware.catalogue import devices, parse_target
 from quantgui.jobs.codec import from_json, to_json
 from quantgui.types import Checkpoint, HardwareTarget, UserError, Verdict
@@ -28,6 +29,7 @@ from quantgui.types import Checkpoint, HardwareTarget, UserError, Verdict
 _TARGETS = "fit.compared"
 SETTLE_MS = 150
 VERDICT_COLUMN = 2
+RESEARCH = "Rules of thumb are where people start; research that must not depend on rounding uses FP32."
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ def _why(line: Line) -> str:
     return line.found.recommendation.sentence if line.found.recommendation else "Nothing runs here."
 
 
+def _rule(line: Line) -> str:
+    return line.found.rule_of_thumb if line.found else ""
+
+
 COLUMNS = (
     Column("Device", lambda line: f"{line.hardware.name}\n{hardware_facts(line.hardware)}"),
     Column("Best precision", _best, tip=_why, word="Recommended"),
@@ -84,7 +90,7 @@ COLUMNS = (
         right=True,
         word="Tokens per second",
     ),
-    Column("Rule of thumb", lambda line: line.found.rule_of_thumb if line.found else "", tip=_why),
+    Column("Rule of thumb", lambda line: _rule(line).partition(". ")[0], tip=_rule),
 )
 
 
@@ -118,6 +124,7 @@ class ComparePanel(Card):
         remove.triggered.connect(self._remove)
         self.table.addAction(remove)
         self.body.addWidget(self.table, 1)
+        self.body.addWidget(small(RESEARCH))
         self.body.addWidget(self._bar())
         self._error = ErrorSlot()
         self.body.addWidget(self._error)

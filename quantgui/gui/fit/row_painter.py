@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QPainter, QPen
@@ -50,7 +51,7 @@ def paint_row(painter: QPainter, rects: Rects, estimate: MemoryEstimate, scale: 
     _paint_limits(painter, rects[MEMORY], scale)
     _paint_bar(painter, rects[MEMORY], estimate, scale)
     painter.setPen(colors.color("text"))
-    painter.setFont(theme.font())
+    painter.setFont(_font())
     painter.drawText(rects[MEMORY].adjusted(0, 0, -PAD, 0), _RIGHT, formatting.memory(estimate.total_bytes))
     for column in (CONTEXT, SPEED, QUALITY):
         if column in rects:
@@ -94,7 +95,7 @@ def _paint_name(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, marks
     if marks.is_best:
         icons.paint(painter, "star", QRectF(cell.left() + 4, middle - 7, 14, 14), colors.tight)
     painter.setPen(colors.color("text"))
-    painter.setFont(theme.font(weight=QFont.Weight.DemiBold))
+    painter.setFont(_font(QFont.Weight.DemiBold))
     room = cell.adjusted(22, 0, -22 if marks.in_recipe else 0, 0)
     painter.drawText(room, _LEFT, _shortened(painter, words.name_of(estimate.scheme_id), room.width()))
     if marks.in_recipe:
@@ -104,9 +105,8 @@ def _paint_name(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, marks
 def _paint_limits(painter: QPainter, cell: QRectF, scale: Scale) -> None:
     colors = theme.current()
     painter.setPen(QPen(colors.color("grid"), 1))
-    for nbytes, _ in scale.ticks:
-        x = round(bar_x(nbytes, scale, cell)) + 0.5
-        painter.drawLine(QLineF(x, cell.top(), x, cell.bottom()))
+    ticks = [round(bar_x(nbytes, scale, cell)) + 0.5 for nbytes, _ in scale.ticks]
+    painter.drawLines([QLineF(x, cell.top(), x, cell.bottom()) for x in ticks])
     for number, limit in enumerate(scale.limits):
         if not limit.is_far:
             x = bar_x(limit.nbytes, scale, cell)
@@ -165,6 +165,12 @@ def _background(painter: QPainter, whole: QRectF, color: str, has_focus: bool) -
     painter.setBrush(colors.color(color))
     painter.drawRoundedRect(whole.adjusted(1, 1, -1, -1), 6, 6)
     painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+@cache
+def _font(weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """Made once: a font per cell takes longer than the cell's text."""
+    return theme.font(weight=weight)
 
 
 def _united(rects: Rects) -> QRectF:

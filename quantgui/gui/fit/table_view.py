@@ -14,14 +14,14 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionViewIt
 
 from quantgui.gui.fit.columns import CONTEXT, MEMORY, QUALITY, SPEED, WIDTHS
 from quantgui.gui.fit.groups import Group
-from quantgui.gui.fit.row_painter import Marks, paint_fold, paint_group, paint_row
+from quantgui.gui.fit.row_painter import LABEL_ROOM, Marks, paint_fold, paint_group, paint_row
 from quantgui.gui.fit.scale import Scale, scale_for
 from quantgui.gui.fit.table_header import TableHeader
 from quantgui.gui.fit.table_model import Line, TableModel
 from quantgui.types import MemoryEstimate
 
 Index = QModelIndex | QPersistentModelIndex
-MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 44, 190
+MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 44, 160
 BEYOND_LIMIT = 1.2
 _GIVEN_UP = (QUALITY, SPEED, CONTEXT)
 """Columns that make room in a narrow window, the first one first; the details say the same."""
@@ -205,7 +205,7 @@ class TableView(QTreeView):
 
     def _rescale(self) -> None:
         ends = shown_ends([row for group in self.lines.groups for row in group.rows], self._limits)
-        room = self._head.sectionSize(MEMORY)
+        room = self._head.sectionSize(MEMORY) - LABEL_ROOM
         ticks = min(MOST_TICKS, max(2, room // TICK_ROOM))
         self._scale = scale_for(ends, self._limits, ticks) if ends else None
         self._head.set_scale(self._scale)

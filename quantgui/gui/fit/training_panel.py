@@ -14,6 +14,7 @@ from quantgui.fit.training import (
     MAX_SEQUENCE,
     OPTIMIZER_BYTES,
     TrainingEstimate,
+    TrainingKind,
     TrainingSettings,
     training_estimates,
 )
@@ -38,6 +39,13 @@ _BATCH_LIMIT = min(MAX_BATCH, 4096)
 EXPLANATION = "Activations and overhead are estimated; weights, gradients and optimizer follow from the parameters."
 
 
+WAYS = {
+    TrainingKind.FULL: "Full fine-tuning",
+    TrainingKind.LORA: "LoRA, 16 bits",
+    TrainingKind.QLORA: "QLoRA, 4 bits",
+}
+
+
 def _part(name: str) -> Column:
     def text(row: TrainingEstimate) -> str:
         found = next((part for part in row.parts if part.name == name), None)
@@ -54,7 +62,7 @@ def _part(name: str) -> Column:
 
 
 def _title(row: TrainingEstimate) -> str:
-    return f"{row.title}\n{formatting.parameters(row.trainable)} trained parameters"
+    return f"{WAYS[row.kind]}\n{formatting.parameters(row.trainable)} trained"
 
 
 def _total(row: TrainingEstimate) -> str:
@@ -62,7 +70,7 @@ def _total(row: TrainingEstimate) -> str:
 
 
 COLUMNS = (
-    Column("Way", _title, word="Fine-tuning"),
+    Column("Way", _title, tip=lambda row: row.title, word="Fine-tuning"),
     *(_part(name) for name in PARTS),
     Column("Total", _total, tip=lambda row: row.reason, right=True, word="Memory estimate"),
     Column("Verdict", lambda row: "", tip=lambda row: row.reason),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtWidgets import QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
-from quantgui.fit.budget import Budget, budget_of
+from quantgui.fit.budget import budget_of
 from quantgui.fit.recommendation import Recommendation
 from quantgui.gui.app_state import AppState
 from quantgui.gui.commands import use_precision
@@ -25,8 +25,8 @@ from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.empty_state import EmptyState
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.quant.registry import rows
-from quantgui.types import UserError
 
+TITLE = "What fits?"
 FINE_TUNE = "Fine-tune"
 _SEGMENT = "fit.segment"
 CALIBRATE_TIP = "Compare with the log of a real run, and remember the difference for this device"
@@ -37,15 +37,14 @@ class FitPage(PageFrame):
     """Picking a row explains it; "Use" makes it the recipe's base."""
 
     def __init__(self, state: AppState) -> None:
-        super().__init__("What fits?")
+        super().__init__(TITLE)
         self._state = state
         self._picked = ""
         self._best: Recommendation | None = None
         self._export = export_button(state, self._shown_id, self._save_picture, self)
         self._calibrate = button("Calibrate…", self.calibrate, tip=CALIBRATE_TIP)
         self._use_button = button("Use this precision", self._use, primary=True)
-        for widget in (self._export, self._calibrate, self._use_button):
-            self.buttons.addWidget(widget)
+        self.buttons.addWidget(self._use_button)
         self.fits = FitsPanel(state)
         self.fits.picked.connect(self._pick)
         self.fits.chosen.connect(self._pick_and_use)
@@ -86,7 +85,12 @@ class FitPage(PageFrame):
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
-        column.addWidget(self._tabs)
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self._tabs, 1)
+        top.addWidget(self._export)
+        top.addWidget(self._calibrate)
+        column.addLayout(top)
         column.addWidget(self._controls)
         column.addWidget(self._panels, 1)
         self._tabs.currentChanged.connect(self._show_segment)
@@ -114,11 +118,11 @@ class FitPage(PageFrame):
         self._stack.setCurrentIndex(1 if checkpoint is None else 0)
         for widget in (self._export, self._calibrate, self._use_button):
             widget.setVisible(bool(estimates))
-        budget = self._budget()
-        if checkpoint is None or not estimates or budget is None:
+        self.show_error(state.fit.error)
+        if checkpoint is None or not estimates:
             self._show_nothing()
             return
-        self.show_error(None)
+        budget = budget_of(state.hardware)
         self._best = findings.recommended(estimates, state.hardware)
         self.set_title(
             findings.headline(self._best, estimates, budget),
@@ -135,11 +139,8 @@ class FitPage(PageFrame):
     def _show_nothing(self) -> None:
         """No estimates: say so where a program was chosen that cannot load the model."""
         runtime = self._state.fit_settings.runtime
-        is_ready = self._state.checkpoint is not None and self._state.hardware.kind != ""
-        if is_ready and runtime is not None:
-            self.set_title(f"Nothing of this model runs in {RUNTIMES[runtime]}", "Choose another program.")
-        else:
-            self.set_title("What fits?")
+        is_estimated = self._state.checkpoint is not None and self._state.fit.error is None
+        self.set_title(f"Nothing of this model runs in {RUNTIMES[runtime]}" if is_estimated and runtime else TITLE)
         self.fits.clear()
 
     def _save_picture(self, path: Path) -> None:
@@ -148,15 +149,6 @@ class FitPage(PageFrame):
             best = self._best.scheme_id if self._best else ""
             below = findings.subtitle(state.checkpoint, state.hardware, state.fit_settings)
             save_picture(path, self.title, below, view.lines.groups, view.scale, best, state.recipe.base.id)
-
-    def _budget(self) -> Budget | None:
-        if not self._state.estimates:
-            return None
-        try:
-            return budget_of(self._state.hardware)
-        except UserError as error:
-            self.show_error(error)
-            return None
 
     def _show_button(self) -> None:
         shown = self._shown_id()

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from PySide6.QtWidgets import QWidget
 
+from quantgui.fit.corrections import Correction
 from quantgui.fit.logs import parse_log
 from quantgui.gui.app_state import AppState
 from quantgui.gui.fit.calibrate_dialog import CalibrateDialog, likely_row
 from quantgui.hardware.catalogue import target
-from quantgui.types import MemoryEstimate, MemoryKind
+from quantgui.types import GIB, MemoryEstimate, MemoryKind, Runtime, Verdict
 
 MIB = 2**20
 
@@ -101,3 +102,13 @@ def test_a_log_of_another_model_is_not_remembered(dialog: CalibrateDialog, opene
     dialog.remember()
     assert dialog._error.isVisible()
     assert not opened.fit.corrections.entries
+
+
+def test_verdict_and_longest_context_follow_a_correction(opened: AppState) -> None:
+    before = row(opened, "Q8_0")
+    learnt = Correction(opened.hardware.name, Runtime.LLAMA_CPP, 0, 3 * GIB, "2026-01-01", "nvidia-smi")
+    opened.fit.learn(learnt)
+    after = row(opened, "Q8_0")
+    assert before.verdict is Verdict.FITS
+    assert after.verdict is not Verdict.FITS
+    assert (after.longest_context or 0) < (before.longest_context or 0)
