@@ -28,6 +28,7 @@ DATA = Path(__file__).parent / "data" / "runtime_memory.json"
 GENERATED = 2048
 """Tokens that Qwen's tables generate behind each prompt."""
 OWN_BUILD = 2026
+TIED_HEAD = "a tied head twice while loading"
 LAST_TOKEN_LOGITS = (4, 45)
 """The first version of transformers that computes the logits of the last prompt token alone."""
 
@@ -113,10 +114,10 @@ def _qwen_tables() -> Iterator[Comparison]:
         assert facts.shape is not None
         nbytes = weights.nbytes + (TRANSFORMERS.kv_cache(facts, settings).nbytes or 0)
         nbytes += prefill_bytes(facts.shape, row["prompt"])
-        flag = ""
+        flag = TIED_HEAD if (weights.file_bytes or 0) > 1.01 * weights.nbytes else ""
         if tuple(map(int, row["transformers"].split(".")[:2])) < LAST_TOKEN_LOGITS:
             nbytes += old_logits_bytes(facts.shape, row["prompt"])
-            flag = "logits of every prompt token"
+            flag = "logits of every prompt token; a tied head twice while loading"
         label = f"{row['model']} {row['format']} {row['prompt']} transformers {row['transformers']}"
         yield Comparison(label, row["mib"], nbytes / MIB, flag)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from quantgui.fit.model_facts import ModelFacts
 from quantgui.fit.runtimes._rules import MIB, Site, derived, estimated, not_known, padded
-from quantgui.fit.runtimes.transformers import COMFORTABLE, PREFILL, prefill_bytes
+from quantgui.fit.runtimes.transformers import COMFORTABLE, prefill_bytes
 from quantgui.fit.settings import FitSettings, bits_per_element
 from quantgui.fit.weights import WeightBytes
 from quantgui.types import MemoryKind, MemoryPart, Runtime
@@ -47,10 +47,8 @@ class _Mlx:
         if model.shape is None:
             return not_known()
         tokens = min(settings.context, PREFILL_STEP) * settings.batch
-        _, middle, high = (prefill_bytes(model.shape, tokens, factor) for factor in PREFILL)
-        return estimated(
-            MemoryKind.COMPUTE, middle, 0.5 * middle, 2 * high, "A prompt is read in pieces of 2,048 tokens."
-        )
+        peak = prefill_bytes(model.shape, tokens)
+        return estimated(MemoryKind.COMPUTE, peak, 0.5 * peak, 2 * peak, "A prompt is read in pieces of 2,048 tokens.")
 
     def overhead(self, model: ModelFacts, settings: FitSettings, site: Site) -> MemoryPart:
         """Metal's buffers and the process."""

@@ -1,9 +1,8 @@
 """transformers: PyTorch's eager modules with a growing cache.
 
 KV cache: `DynamicCache` keeps every token, sliding layers their window (since 4.56), latent attention its latent (since
-5). Activations: reading a prompt peaks inside the feed-forward, where gate, up and their product are alive beside the
-residual stream: 3.7 * width per token fits Qwen's published table of Qwen2.5 (3.1 to 4.4 from 0.5B to 32B). Versions
-before 4.45 also computed the logits of every prompt token, in 16 and in 32 bits.
+5). Activations: reading a prompt peaks inside the feed-forward (`Shape.eager_peak`). Versions before 4.45 also computed
+the logits of every prompt token, in 16 and in 32 bits.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from quantgui.fit.weights import WeightBytes
 from quantgui.types import MemoryKind, MemoryPart, Runtime
 from quantgui.units import memory
 
-PREFILL = (0.0, 3.7, 4.4)
-"""Activations per prompt token over feed-forward width: a prompt fed in pieces, the fit, the most that was seen."""
+PREFILL_MOST = 1.35
+"""The most that an architecture was seen to need over the rule (norms behind the feed-forward; gpt-oss twice)."""
 OLD_LOGITS_BYTES = 6
 COMFORTABLE = 0.9
 CUDA_CONTEXT = (250 * MIB, 325 * MIB, 1024 * MIB)
@@ -56,12 +55,13 @@ class _Transformers:
             return not_known()
         tokens = settings.context * settings.batch
         scores = 0 if settings.flash_attention else eager_scores(model.shape, settings)
-        low, middle, high = (prefill_bytes(model.shape, tokens, factor) + scores for factor in PREFILL)
+        peak = prefill_bytes(model.shape, tokens)
+        older = memory(old_logits_bytes(model.shape, tokens))
         note = (
-            "Peak while a prompt of the whole context is read. transformers before 4.45 also held the logits of every "
-            f"prompt token, {memory(old_logits_bytes(model.shape, tokens))} here."
+            "Peak while a prompt of the whole context is read; less for shorter ones. "
+            f"transformers before 4.45 also held the logits of every prompt token, {older} here."
         )
-        return estimated(MemoryKind.COMPUTE, middle, low, high, note)
+        return estimated(MemoryKind.COMPUTE, peak + scores, 0, PREFILL_MOST * peak + scores, note)
 
     def overhead(self, model: ModelFacts, settings: FitSettings, site: Site) -> MemoryPart:
         """CUDA context and the allocator, per GPU; the process where nothing else computes."""
@@ -89,9 +89,9 @@ class _Transformers:
 TRANSFORMERS = _Transformers()
 
 
-def prefill_bytes(shape: Shape, tokens: int, factor: float = PREFILL[1]) -> int:
-    """Activations of `tokens` tokens read at once, and the logits of the last."""
-    return round(factor * tokens * shape.feed_forward * SIXTEEN_BITS)
+def prefill_bytes(shape: Shape, tokens: int) -> int:
+    """Activations of `tokens` tokens that are read at once."""
+    return tokens * shape.eager_peak * SIXTEEN_BITS
 
 
 def old_logits_bytes(shape: Shape, tokens: int) -> int:

@@ -108,9 +108,9 @@ VLLM = _Vllm()
 
 
 def profile_bytes(shape: Shape, batched_tokens: int, settings: FitSettings) -> int:
-    """Gate, up and their product beside three residual streams, in 16 bits; then the logits of the sampled tokens."""
+    """Gate, up and their product beside three hidden states (and one per expert); logits of the sampled tokens."""
     tokens = min(batched_tokens, max(2048, settings.context * settings.batch))
-    activations = tokens * (3 * shape.feed_forward + 3 * shape.hidden) * SIXTEEN_BITS
+    activations = tokens * (3 * shape.feed_forward + (3 + shape.experts_used) * shape.hidden) * SIXTEEN_BITS
     return activations + SAMPLED * shape.vocab * 3 * 4
 
 
