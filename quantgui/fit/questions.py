@@ -134,15 +134,17 @@ def best_precision_for_speed(estimates: Sequence[MemoryEstimate], tokens_per_sec
     return Answer(f"{row.scheme_id}, at about {digits(reached, 2)} tokens/s.", reached, (row,))
 
 
-def models_that_fit(hardware: HardwareTarget, settings: FitSettings) -> Iterator[ModelCandidate]:
-    """Catalogue models that fit with at least 4 bits and a slight loss, the biggest first.
+def models_that_fit(
+    hardware: HardwareTarget, settings: FitSettings, entries: tuple[CatalogueEntry, ...] | None = None
+) -> Iterator[ModelCandidate]:
+    """Models of the catalogue, or of `entries`, that fit with at least 4 bits and a slight loss, the biggest first.
 
     An iterator, because reading configs into tensors takes seconds in all: a window lets it run beside itself, takes as
     many as it shows and stops when it likes.
     """
     room = budget_of(hardware).primary_bytes
     found = 0
-    for entry, parameters in _by_size():
+    for entry, parameters in _by_size(catalogue() if entries is None else entries):
         if parameters * FEWEST_BITS / 8 > room or parameters == found:  # the same model under another name
             continue
         try:
@@ -209,10 +211,10 @@ def _usable(device: CatalogueDevice, size: int) -> int:
 
 
 @cache
-def _by_size() -> tuple[tuple[CatalogueEntry, int], ...]:
-    """Entries whose tensors are known with their parameters, most first; about two seconds the first time."""
+def _by_size(entries: tuple[CatalogueEntry, ...]) -> tuple[tuple[CatalogueEntry, int], ...]:
+    """Entries whose tensors are known with their parameters, most first; about two seconds for the catalogue."""
     sized = []
-    for entry in catalogue():
+    for entry in entries:
         if not entry.supported:
             continue
         try:
