@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from quantgui import units
 from quantgui.gui.settings import load, save
 from quantgui.jobs.events import Finished
 from quantgui.jobs.fold import RunState
@@ -68,6 +69,13 @@ class TimeBook:
         if known is None or known.amount <= 0:
             return None
         return known.other_seconds + known.work_seconds * amount / known.amount
+
+
+def time_words(seconds: float | None) -> str:
+    """What to say of a prediction: "about 3 min 5 s, estimated from the last such run here"."""
+    if seconds is None:
+        return "not known yet, as no run of this method has finished here"
+    return f"about {units.duration(seconds)}, estimated from the last such run here"
 
 
 def amount_of(recipe: Recipe, weights: int) -> float:

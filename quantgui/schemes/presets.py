@@ -1,4 +1,4 @@
-"""Ready-made mixed precision: each preset turns a recipe into another one for the tensors that a checkpoint has."""
+"""Ready-made recipes, for a purpose or with mixed precision: each turns a recipe into another one for a checkpoint."""
 
 from __future__ import annotations
 
@@ -106,6 +106,21 @@ def _sensitive_eight(checkpoint: Checkpoint, recipe: Recipe) -> Recipe:
     return _with(recipe, (_any_layer(end, others) for end in ends), _EIGHT_BIT)
 
 
+def _start(scheme_id: str) -> Callable[[Checkpoint, Recipe], Recipe]:
+    """A recipe of one precision for everything: what was there before does not matter."""
+    return lambda checkpoint, recipe: Recipe(SchemeSpec(scheme_id))
+
+
+STARTS = (
+    Preset(
+        "vLLM 4-bit", "GPTQ: rounded against calibration text, in the layout of vLLM's fast kernels.", _start("GPTQ-4")
+    ),
+    Preset("transformers on a small GPU", "NF4: no calibration, loads with bitsandbytes.", _start("NF4")),
+    Preset("Fine-tune later (QLoRA)", "NF4 with double quantization, as QLoRA trains adapters on.", _start("NF4-DQ")),
+    Preset("CPU int8", "8-bit weights, and activations rounded while it runs.", _start("W8A8-dynamic")),
+)
+"""Whole recipes by what somebody wants to do with the result."""
+
 PRESETS = (
     Preset(
         "Attention 8 bit, MLP 4 bit",
@@ -119,3 +134,4 @@ PRESETS = (
         _sensitive_eight,
     ),
 )
+"""Mixed precision on top of the recipe that is there."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from quantgui.schemes.presets import PRESETS, layer_pattern, only, role_patterns
+from quantgui.quant.registry import build
+from quantgui.schemes.presets import PRESETS, STARTS, layer_pattern, only, role_patterns
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import Checkpoint, Role, SourceKind, TensorInfo
 
@@ -84,3 +85,10 @@ def test_value_and_down_projections_are_all_that_the_third_preset_reaches():
     recipe = PRESETS[2].apply(model, Recipe(SchemeSpec("INT4")))
     reached = {tensor.module for tensor in model.tensors if recipe.rule_for(tensor)}
     assert reached == {"mlp.down"}
+
+
+@pytest.mark.parametrize("preset", STARTS, ids=lambda preset: preset.title)
+def test_a_recipe_for_a_purpose_is_one_existing_precision(preset):
+    made = preset.apply(checkpoint("llama"), Recipe(SchemeSpec("INT4"), (Rule("*", None),)))
+    assert made.rules == ()
+    assert build(made.base).id == made.base.id

@@ -10,7 +10,6 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
-    QHBoxLayout,
     QLineEdit,
     QMenu,
     QScrollArea,
@@ -23,22 +22,22 @@ from PySide6.QtWidgets import (
 from quantgui import units
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages import Page
+from quantgui.gui.recipe.advice import answers
+from quantgui.gui.recipe.advice_card import AdviceCard
 from quantgui.gui.recipe.files import open_recipe, save_recipe
-from quantgui.gui.recipe.parameter_form import ParameterForm
 from quantgui.gui.recipe.plan import RecipePlan, clear_override, finding, make_plan, override
+from quantgui.gui.recipe.precision_card import PrecisionCard
 from quantgui.gui.recipe.rule_list import RuleList
-from quantgui.gui.recipe.scheme_list import SchemeList
 from quantgui.gui.recipe.tensor_table import TensorModel, TensorTable
+from quantgui.gui.run_times import time_words
 from quantgui.gui.widgets.buttons import button, icon_button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.empty_state import EmptyState
-from quantgui.gui.widgets.foldable import Foldable
 from quantgui.gui.widgets.page_frame import PageFrame
-from quantgui.gui.widgets.text import muted
-from quantgui.quant.registry import row, rows
-from quantgui.schemes.parameters import Parameter, ParameterValue
-from quantgui.schemes.presets import PRESETS, Preset
-from quantgui.schemes.recipe import Rule, SchemeSpec
+from quantgui.quant.registry import rows
+from quantgui.schemes.parameters import ParameterValue
+from quantgui.schemes.presets import Preset
+from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import UserError
 
 LEFT_WIDTH = 332
@@ -52,11 +51,14 @@ class RecipePage(QWidget):
         super().__init__()
         self._state = state
         self._plan = RecipePlan()
-        self._form_key: object = None
         self._frame = PageFrame("Recipe")
         self._model = TensorModel()
         self._table = TensorTable(self._model)
-        self._schemes = SchemeList(rows())
+        self._precision = PrecisionCard(state.remembered, state.remember)
+        self._advice = AdviceCard(
+            is_open=state.remembered("recipe.advice") != "closed",
+            remember=lambda how: state.remember("recipe.advice", how),
+        )
         self._rules = RuleList([r.id for r in rows()])
         self._stack = QStackedLayout(self)
         self._stack.addWidget(
@@ -103,35 +105,17 @@ class RecipePage(QWidget):
         stacked = QVBoxLayout(right)
         stacked.setContentsMargins(0, 0, 0, 0)
         stacked.setSpacing(14)
+        stacked.addWidget(self._advice)
         stacked.addWidget(self._rules_card())
         stacked.addWidget(self._tensors_card(), 1)
-        columns.addWidget(_scrolling(self._base_card(), LEFT_WIDTH))
+        columns.addWidget(_scrolling(self._precision, LEFT_WIDTH))
         columns.addWidget(right)
         columns.setStretchFactor(1, 1)
         columns.setSizes([LEFT_WIDTH, 1000])
         self._frame.body.addWidget(columns, 1)
 
-    def _base_card(self) -> Card:
-        card = Card("Precision")
-        self._summary = muted()
-        self._settings = QVBoxLayout()
-        card.body.addWidget(self._schemes)
-        card.body.addWidget(self._summary)
-        card.body.addLayout(self._settings)
-        card.body.addStretch(1)
-        return card
-
     def _rules_card(self) -> Card:
         card = Card("Exceptions")
-        presets = QMenu(self)
-        presets.setToolTipsVisible(True)
-        for preset in PRESETS:
-            action = presets.addAction(preset.title)
-            action.setToolTip(preset.help)
-            action.triggered.connect(lambda _=False, chosen=preset: self._apply(chosen))
-        menu = button("Presets", icon="plus", tip="Ready-made mixed precision")
-        menu.setMenu(presets)
-        card.header.addWidget(menu)
         card.header.addWidget(button("Add exception", self._rules.add, icon="plus"))
         card.body.addWidget(self._rules)
         return card
@@ -166,7 +150,12 @@ class RecipePage(QWidget):
         self._state.checkpoint_changed.connect(self._show_checkpoint)
         self._state.recipe_changed.connect(self._show_recipe)
         self._state.fit_changed.connect(self._show_estimates)
-        self._schemes.chosen.connect(self._choose_base)
+        self._state.hardware_changed.connect(self._show_estimates)
+        self._state.runs_changed.connect(self._show_recipe)
+        self._precision.chosen.connect(self._choose_base)
+        self._precision.parameters_changed.connect(self._set_parameters)
+        self._precision.preset_chosen.connect(self._apply)
+        self._advice.chosen.connect(lambda spec: self._state.set_recipe(Recipe(spec)))
         self._rules.changed.connect(self._set_rules)
         self._table.selectionModel().selectionChanged.connect(self._selection_changed)
         self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -180,14 +169,17 @@ class RecipePage(QWidget):
         self._show_recipe()
 
     def _show_estimates(self) -> None:
-        self._schemes.show_estimates(self._state.estimates)
+        state = self._state
+        self._precision.show_estimates(state.estimates)
+        if state.checkpoint is not None:
+            runtime = state.fit_settings.runtime
+            self._advice.show_answers(answers(state.checkpoint, state.hardware, state.estimates, runtime))
 
     def _show_recipe(self) -> None:
         checkpoint, recipe = self._state.checkpoint, self._state.recipe
         self._undo.setEnabled(self._state.can_undo)
         self._redo.setEnabled(self._state.can_redo)
-        self._schemes.show_choice(recipe.base.id)
-        self._show_base(recipe.base)
+        self._precision.show_base(recipe.base)
         if checkpoint is None:
             return
         self._plan = plan = make_plan(checkpoint, recipe)
@@ -195,42 +187,22 @@ class RecipePage(QWidget):
         self._model.set_tensors(plan.tensors)
         self._frame.show_error(plan.error)
         if plan.error is None:
-            self._frame.set_title(finding(plan, recipe), _subtitle(plan))
+            self._frame.set_title(finding(plan, recipe), self._subtitle(plan))
         else:
             self._frame.set_title("This recipe cannot be used yet")
         changed = sum(p.assignment.scheme is not None for p in plan.tensors)
         self._tensors.set_title(f"{units.count(changed)} of {units.count(len(plan.tensors))} tensors change")
 
-    def _show_base(self, spec: SchemeSpec) -> None:
-        """The summary and the form; the form stays as it is while the person is typing into it."""
-        try:
-            chosen = row(spec.id)
-        except UserError as error:
-            self._summary.setText(error.message)
-            return
-        self._summary.setText(f"{chosen.summary} Loaded by {' and '.join(chosen.runtimes)}.")
-        key = (spec.id, tuple(sorted(spec.parameters.items())))
-        if key == self._form_key:
-            return
-        self._form_key = key
-        _clear(self._settings)
-        basic = [p for p in chosen.parameters if not p.advanced]
-        advanced = [p for p in chosen.parameters if p.advanced]
-        if basic:
-            self._settings.addWidget(self._form(spec, basic))
-        if advanced:
-            fold = Foldable(
-                "Advanced",
-                is_open=self._state.remembered("recipe.advanced") == "open",
-                remember=lambda how: self._state.remember("recipe.advanced", how),
-            )
-            fold.body.addWidget(self._form(spec, advanced))
-            self._settings.addWidget(fold)
-
-    def _form(self, spec: SchemeSpec, parameters: list[Parameter]) -> ParameterForm:
-        form = ParameterForm(row(spec.id), parameters, spec.parameters)
-        form.changed.connect(lambda values: self._set_parameters(spec.id, values))
-        return form
+    def _subtitle(self, plan: RecipePlan) -> str:
+        seconds = self._state.runs.times.predict(
+            self._state.recipe, plan.quantized_weights, self._state.settings.device
+        )
+        if plan.problems:
+            stay = "tensor stays as it is" if plan.problems == 1 else "tensors stay as they are"
+            what = f"{plan.problems} {stay}, marked in the table. {plan.commonest_problem}"
+        else:
+            what = "Tensors with their scales, just as the files will hold them."
+        return f"{what} Time: {time_words(seconds)}."
 
     # --- changing -----------------------------------------------------------------------------------------------
 
@@ -296,13 +268,6 @@ class RecipePage(QWidget):
             self._frame.show_error(error)
 
 
-def _subtitle(plan: RecipePlan) -> str:
-    if not plan.problems:
-        return "All tensors with their scales, just as the files will hold them; a file adds its header of some kB."
-    stay = "tensor stays as it is" if plan.problems == 1 else "tensors stay as they are"
-    return f"{plan.problems} {stay}, marked in the table. {plan.commonest_problem}"
-
-
 def _scrolling(content: QWidget, width: int) -> QScrollArea:
     """`content` in a column that scrolls where the window is too low for it."""
     area = QScrollArea()
@@ -313,14 +278,6 @@ def _scrolling(content: QWidget, width: int) -> QScrollArea:
     area.setAccessibleName("Precision and its settings")
     area.setWidget(content)
     return area
-
-
-def _clear(layout: QVBoxLayout | QHBoxLayout) -> None:
-    while (item := layout.takeAt(0)) is not None:
-        widget = item.widget()
-        if widget is not None:
-            widget.hide()
-            widget.deleteLater()
 
 
 PAGE = Page(

@@ -66,6 +66,11 @@ class RecipePlan:
         return sum(tensor.is_problem for tensor in self.tensors)
 
     @property
+    def quantized_weights(self) -> int:
+        """Number of weights that get a scheme."""
+        return sum(t.assignment.tensor.numel for t in self.tensors if t.assignment.scheme is not None)
+
+    @property
     def commonest_problem(self) -> str:
         """The reason that most of those tensors have, "" where there are none."""
         reasons = Counter(tensor.reason for tensor in self.tensors if tensor.is_problem)

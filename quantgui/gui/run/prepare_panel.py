@@ -21,6 +21,7 @@ from quantgui.formats.planning import plan_files
 from quantgui.gui.app_state import AppState
 from quantgui.gui.recipe.plan import RecipePlan, make_plan
 from quantgui.gui.run.places import Place, devices, look_at, unused_name
+from quantgui.gui.run_times import time_words
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.facts import Fact, Facts
@@ -57,13 +58,14 @@ class PreparePanel(QWidget):
         self._notes = muted()
         self._device = QComboBox()
         self._device.setAccessibleName("Device that computes")
+        self._device.activated.connect(self._device_chosen)
         self._verify = QCheckBox("Check the result: load it in a new process and compare every weight")
         self._verify.setChecked(True)
         self._lay_out()
         for signal in (state.checkpoint_changed, state.recipe_changed, state.settings_changed):
             signal.connect(self.refresh)
         state.hardware_changed.connect(self._fill_devices)
-        state.runs_changed.connect(self._look)
+        state.runs_changed.connect(self.refresh)
         self._fill_devices()
         self.refresh()
 
@@ -98,10 +100,22 @@ class PreparePanel(QWidget):
         checkpoint = self._state.checkpoint
         self._plan = RecipePlan() if checkpoint is None else make_plan(checkpoint, self._state.recipe)
         if checkpoint is not None:
-            self._facts.set_facts(_facts(checkpoint, self._plan, describe_recipe(self._state.recipe)))
+            self._show_facts(checkpoint)
         if self._is_default and self._output.text() != self._state.default_output():
             self._output.setText(self._state.default_output())
         self._look()
+
+    def _show_facts(self, checkpoint: Checkpoint) -> None:
+        recipe, device = self._state.recipe, self._device.currentData() or self._state.settings.device
+        facts = _facts(checkpoint, self._plan, describe_recipe(recipe))
+        if self._plan.error is None:
+            seconds = self._state.runs.times.predict(recipe, self._plan.quantized_weights, device)
+            facts.append(Fact("Time", time_words(seconds)))
+        self._facts.set_facts(facts)
+
+    def _device_chosen(self) -> None:
+        if self._state.checkpoint is not None:
+            self._show_facts(self._state.checkpoint)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
-from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton
+from PySide6.QtWidgets import QLabel, QLineEdit, QMenu, QPushButton
 
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages.recipe_page import RecipePage
 from quantgui.home import Home
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+from tests.gui.tapes import quantize_tape
 
 
 @pytest.fixture
@@ -57,14 +59,32 @@ def test_the_title_is_the_finding(page):
 
 def test_choosing_a_precision_changes_the_recipe_and_undo_takes_it_back(page, state):
     before = state.recipe
-    index = next(i for i in range(page._schemes.count()) if page._schemes.item(i).text().startswith("INT8"))
-    page._schemes.setCurrentRow(index)
+    page._precision.schemes.choose("INT8")
     assert state.recipe.base == SchemeSpec("INT8")
     assert "INT8 per output channel" in texts(page)
     state.undo_recipe()
     assert state.recipe == before
-    assert page._schemes.currentItem().text().startswith("INT4")
+    assert page._precision.schemes.currentItem().text().startswith("INT4")
     assert state.can_redo
+
+
+def test_a_preset_and_an_answer_become_the_recipe(page, state):
+    card = page._precision
+    menu = card.findChild(QMenu)
+    next(action for action in menu.actions() if action.text() == "Fine-tune later (QLoRA)").trigger()
+    assert state.recipe == Recipe(SchemeSpec("NF4-DQ"))
+    next(action for action in menu.actions() if action.text() == "Attention 8 bit, MLP 4 bit").trigger()
+    assert state.recipe.rules and state.recipe.base.id == "INT4"
+    page._advice.chosen.emit(SchemeSpec("QAT-INT4"))
+    assert state.recipe == Recipe(SchemeSpec("QAT-INT4"))
+
+
+def test_the_time_is_an_estimate_or_not_known(page, state):
+    assert "Time: not known yet" in texts(page)
+    run = quantize_tape().state()
+    state.runs.times.learn(replace(run, job=replace(quantize_tape().job, recipe=state.recipe)))
+    state.runs_changed.emit()
+    assert "Time: about" in texts(page) and "estimated from the last such run" in texts(page)
 
 
 def test_showing_a_recipe_does_not_change_it(page, state):

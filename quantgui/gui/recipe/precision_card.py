@@ -1,0 +1,102 @@
+"""The recipe's base: presets, the precisions by kind, and the settings of the chosen one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QMenu, QVBoxLayout
+
+from quantgui.gui.recipe.parameter_form import ParameterForm
+from quantgui.gui.recipe.scheme_list import SchemeList
+from quantgui.gui.widgets.buttons import button
+from quantgui.gui.widgets.card import Card
+from quantgui.gui.widgets.foldable import Foldable
+from quantgui.gui.widgets.text import muted
+from quantgui.quant.registry import row, rows_by_kind
+from quantgui.schemes.parameters import Parameter
+from quantgui.schemes.presets import PRESETS, STARTS, Preset
+from quantgui.schemes.recipe import SchemeSpec
+from quantgui.types import MemoryEstimate, UserError
+
+
+class PrecisionCard(Card):
+    """Emits what a person chooses; shows what it is told."""
+
+    chosen = Signal(str)  # id of a precision
+    parameters_changed = Signal(str, dict)  # id, and the parameters that differ from their defaults
+    preset_chosen = Signal(object)  # a Preset
+
+    def __init__(self, remembered: Callable[[str], str], remember: Callable[[str, str], None]) -> None:
+        super().__init__("Precision")
+        self._remembered, self._remember = remembered, remember
+        self._form_key: object = None
+        self.schemes = SchemeList(rows_by_kind())
+        self.schemes.chosen.connect(self.chosen)
+        self._summary = muted()
+        self._settings = QVBoxLayout()
+        menu = button("Presets", tip="Ready-made recipes for a purpose, and mixed precision")
+        menu.setMenu(self._preset_menu())
+        self.header.addWidget(menu)
+        self.body.addWidget(self.schemes)
+        self.body.addWidget(self._summary)
+        self.body.addLayout(self._settings)
+        self.body.addStretch(1)
+
+    def show_estimates(self, estimates: Sequence[MemoryEstimate]) -> None:
+        """Show what each precision makes of the open model."""
+        self.schemes.show_estimates(estimates)
+
+    def show_base(self, spec: SchemeSpec) -> None:
+        """Choice, summary and form; the form stays as it is while the person is typing into it."""
+        self.schemes.show_choice(spec.id)
+        try:
+            chosen = row(spec.id)
+        except UserError as error:
+            self._summary.setText(error.message)
+            return
+        self._summary.setText(f"{chosen.summary} Loaded by {' and '.join(chosen.runtimes)}.")
+        key = (spec.id, tuple(sorted(spec.parameters.items())))
+        if key == self._form_key:
+            return
+        self._form_key = key
+        _clear(self._settings)
+        basic = [p for p in chosen.parameters if not p.advanced]
+        advanced = [p for p in chosen.parameters if p.advanced]
+        if basic:
+            self._settings.addWidget(self._form(spec, basic))
+        if advanced:
+            fold = Foldable(
+                "Advanced",
+                is_open=self._remembered("recipe.advanced") == "open",
+                remember=lambda how: self._remember("recipe.advanced", how),
+            )
+            fold.body.addWidget(self._form(spec, advanced))
+            self._settings.addWidget(fold)
+
+    def _form(self, spec: SchemeSpec, parameters: list[Parameter]) -> ParameterForm:
+        form = ParameterForm(row(spec.id), parameters, spec.parameters)
+        form.changed.connect(lambda values: self.parameters_changed.emit(spec.id, values))
+        return form
+
+    def _preset_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        for title, presets in (("For a purpose", STARTS), ("Mixed precision", PRESETS)):
+            menu.addSection(title)
+            for preset in presets:
+                self._add_preset(menu, preset)
+        return menu
+
+    def _add_preset(self, menu: QMenu, preset: Preset) -> None:
+        action = menu.addAction(preset.title)
+        action.setToolTip(preset.help)
+        action.triggered.connect(lambda: self.preset_chosen.emit(preset))
+
+
+def _clear(layout: QVBoxLayout) -> None:
+    while (item := layout.takeAt(0)) is not None:
+        widget = item.widget()
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()

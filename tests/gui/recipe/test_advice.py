@@ -1,0 +1,68 @@
+"""The answers follow the hardware, name precisions that exist, and fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from quantgui.checkpoint import open_checkpoint
+from quantgui.fit.estimate import estimate_all
+from quantgui.fit.settings import FitSettings
+from quantgui.gui.recipe.advice import answers
+from quantgui.gui.recipe.advice_card import AdviceCard
+from quantgui.hardware.custom import custom_target
+from quantgui.quant.registry import build
+from quantgui.schemes.recipe import SchemeSpec
+from quantgui.types import Runtime
+
+
+@pytest.fixture
+def model(tiny_llama_bf16):
+    return open_checkpoint(tiny_llama_bf16)
+
+
+def answered(model, *, vram_gib: float, ram_gib: float = 16, runtime: Runtime | None = None):
+    target = custom_target("here", vram_gib=vram_gib, ram_gib=ram_gib)
+    return answers(model, target, estimate_all(model, target, FitSettings(context=64)), runtime)
+
+
+def test_every_precision_that_is_named_can_be_built(model):
+    for answer in (*answered(model, vram_gib=8), *answered(model, vram_gib=0)):
+        if answer.spec is not None:
+            assert build(answer.spec).id == answer.spec.id
+            assert answer.sentence.startswith(answer.spec.id)
+
+
+def test_with_a_gpu_the_most_precise_that_fits(model):
+    by_purpose = {answer.purpose: answer for answer in answered(model, vram_gib=8)}
+    assert by_purpose["Serve it with vLLM"].spec == SchemeSpec("BF16")
+    assert "Run it on the processor" not in by_purpose
+
+
+def test_without_a_gpu_the_processor_is_answered_and_gpu_programs_say_so(model):
+    by_purpose = {answer.purpose: answer for answer in answered(model, vram_gib=0)}
+    assert by_purpose["Serve it with vLLM"].spec is None
+    assert "Made for GPUs" in by_purpose["Serve it with vLLM"].sentence
+    assert by_purpose["Run it on the processor"].spec is not None
+
+
+def test_what_fits_nowhere_is_said(model):
+    words = " ".join(answer.sentence for answer in answered(model, vram_gib=0.001, ram_gib=0.001))
+    assert "Nothing that it runs well fits here" in words
+
+
+def test_the_chosen_runtime_comes_first(model):
+    assert answered(model, vram_gib=8, runtime=Runtime.VLLM)[0].purpose == "Serve it with vLLM"
+    assert answered(model, vram_gib=8, runtime=Runtime.TRANSFORMERS)[0].purpose == "Use it with transformers"
+
+
+def test_an_answer_is_taken_with_its_button(qtbot, model):
+    card = AdviceCard(is_open=True, remember=lambda how: None)
+    qtbot.addWidget(card)
+    card.show_answers(answered(model, vram_gib=8))
+    from PySide6.QtWidgets import QPushButton
+
+    use = next(b for b in card.findChildren(QPushButton) if b.accessibleName().startswith("Fine-tune"))
+    with qtbot.waitSignal(card.chosen, check_params_cb=lambda spec: spec == SchemeSpec("NF4-DQ")):
+        use.click()
+    card.show_answers(())
+    assert card.isHidden()
