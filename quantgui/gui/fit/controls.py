@@ -84,6 +84,12 @@ class Controls(QWidget):
         layout.addWidget(self._more)
         self._show_more(state.remembered(_FOLD) == "open")
 
+    @property
+    def fields(self) -> list[QWidget]:
+        """What takes the keyboard's focus, in reading order."""
+        first = [*self._context.fields, self._slots, self._kv, self._runtime, self._devices, self._toggle]
+        return [*first, self._batch, self._flash, self._imatrix]
+
     def _toggle_more(self) -> None:
         is_open = self._more.isHidden()
         self._show_more(is_open)

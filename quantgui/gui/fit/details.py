@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from quantgui.fit.weights import STORED
 from quantgui.gui import formatting
@@ -35,7 +36,7 @@ class Details(Card):
         self._facts = Facts()
         self._speed_note, self._quality_note = small(), small()
         self._placement = label(wrap=True)
-        self._devices = Facts()
+        self._devices = muted()
         self._command = CommandBox()
         inner = QWidget()
         inner.setProperty("role", "plain")
@@ -66,7 +67,7 @@ class Details(Card):
         _show_note(self._quality_note, estimate.quality.source if estimate.quality else "")
         placement = estimate.placement
         _show_note(self._placement, placement.sentence if placement else "")
-        self._devices.set_facts([_device(load) for load in placement.devices] if placement else [])
+        _show_note(self._devices, "\n".join(_device(load) for load in placement.devices) if placement else "")
         self._command.show_command(command)
 
     def copy_command(self) -> None:
@@ -96,7 +97,7 @@ def _facts(estimate: MemoryEstimate) -> Iterator[Fact]:
     )
     if estimate.file_bytes is not None:
         tip = f"{formatting.count(estimate.file_bytes)} bytes"
-        yield Fact("File", formatting.file_size(estimate.file_bytes), "GB", tip=tip)
+        yield Fact("File", formatting.file_size(estimate.file_bytes), "File size", tip=tip)
     yield Fact("Precision", formatting.bits_per_weight(estimate.bits_per_weight), "Bits per weight")
     if estimate.longest_context is not None:
         tokens = formatting.count(estimate.longest_context)
@@ -109,13 +110,13 @@ def _facts(estimate: MemoryEstimate) -> Iterator[Fact]:
         yield Fact("Quality", estimate.quality.words, "Quality loss")
 
 
-def _device(load: DeviceLoad) -> Fact:
+def _device(load: DeviceLoad) -> str:
     layers = "" if not load.layers else f", {formatting.count(load.layers)} layers"
-    return Fact(load.name, f"{formatting.memory(load.nbytes)} of {formatting.memory(load.capacity_bytes)}{layers}")
+    return f"{load.name}: {formatting.memory(load.nbytes)} of {formatting.memory(load.capacity_bytes)}{layers}"
 
 
-def _show_note(widget: QWidget, text: str) -> None:
-    widget.setText(text)  # type: ignore[attr-defined]
+def _show_note(widget: QLabel, text: str) -> None:
+    widget.setText(text)
     widget.setVisible(bool(text))
 
 
@@ -123,6 +124,7 @@ def _scroller(inner: QWidget) -> QScrollArea:
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setAccessibleName("Details of the picked precision")
     area.setWidget(inner)
     return area

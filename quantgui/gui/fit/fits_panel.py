@@ -40,11 +40,6 @@ class FitsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._split)
 
-    def clear(self) -> None:
-        """There is nothing to show."""
-        self.table.clear()
-        self.details.hide()
-
     def show_pick(self, scheme_id: str, best: str) -> None:
         """Draw the newest estimates with this row picked and that one recommended."""
         state = self._state
@@ -53,7 +48,6 @@ class FitsPanel(QWidget):
         if estimate is not None and state.checkpoint is not None:
             command = command_for(estimate, state.checkpoint, state.hardware, state.fit_settings)
             self.details.show_estimate(estimate, command)
-            self.details.show()
 
 
 def _width(remembered: str) -> int:

@@ -46,6 +46,11 @@ class PowerField(QWidget):
         self._slider.valueChanged.connect(lambda exponent: self._change(1 << exponent))
         self._box.valueChanged.connect(self._change)
 
+    @property
+    def fields(self) -> tuple[QWidget, QWidget]:
+        """Slider and box, in reading order."""
+        return self._slider, self._box
+
     def value(self) -> int:
         """The exact value."""
         return self._box.value()

@@ -47,10 +47,6 @@ class TableCard(Card):
         self._picked, self._best = scheme_id, best
         self.refresh()
 
-    def clear(self) -> None:
-        """Show an empty table."""
-        self.view.show_groups((), (), "", "", "")
-
     def refresh(self) -> None:
         """Draw the newest estimates. Raises UserError where nothing is known of the hardware's memory."""
         state = self._state

@@ -201,6 +201,7 @@ class TableView(QTreeView):
             self.selectionModel().blockSignals(True)
             self.setCurrentIndex(wanted)
             self.selectionModel().blockSignals(False)
+            self.scrollTo(wanted)
             self.setAccessibleDescription(self.lines.accessible_description(wanted))
 
     def _rescale(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QTabBar, QVBoxLayout, QWidget
@@ -67,6 +68,7 @@ class FitPage(PageFrame):
             )
         )
         self.body.addWidget(self._stack)
+        self._order_tabs()
         for signal in (state.fit_changed, state.hardware_changed, state.recipe_changed, state.settings_changed):
             signal.connect(self._show)
         state.checkpoint_changed.connect(self._forget_pick)
@@ -93,11 +95,18 @@ class FitPage(PageFrame):
         column.addLayout(top)
         column.addWidget(self._controls)
         column.addWidget(self._panels, 1)
+        column.addStretch(0)  # takes the room while there is nothing to show
         self._tabs.currentChanged.connect(self._show_segment)
         remembered = self._state.remembered(_SEGMENT)
         self._tabs.setCurrentIndex(int(remembered) if remembered.isdigit() else 0)
         self._show_segment(self._tabs.currentIndex())
         return content
+
+    def _order_tabs(self) -> None:
+        """Tab follows reading order: what the page is about, its parts, the controls, the table."""
+        order = [self._use_button, self._tabs, self._export, self._calibrate, *self._controls.fields]
+        for first, second in pairwise((*order, self.fits.table.view)):
+            QWidget.setTabOrder(first, second)
 
     def _show_segment(self, number: int) -> None:
         """Bring a part to the front; it is made when it is first asked for."""
@@ -118,6 +127,7 @@ class FitPage(PageFrame):
         self._stack.setCurrentIndex(1 if checkpoint is None else 0)
         for widget in (self._export, self._calibrate, self._use_button):
             widget.setVisible(bool(estimates))
+        self._panels.setVisible(bool(estimates))
         self.show_error(state.fit.error)
         if checkpoint is None or not estimates:
             self._show_nothing()
@@ -141,7 +151,6 @@ class FitPage(PageFrame):
         runtime = self._state.fit_settings.runtime
         is_estimated = self._state.checkpoint is not None and self._state.fit.error is None
         self.set_title(f"Nothing of this model runs in {RUNTIMES[runtime]}" if is_estimated and runtime else TITLE)
-        self.fits.clear()
 
     def _save_picture(self, path: Path) -> None:
         view, state = self.fits.table.view, self._state

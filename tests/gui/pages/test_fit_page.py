@@ -101,6 +101,22 @@ def test_the_number_of_devices_changes_the_hardware(page, state) -> None:
     assert not box.isEnabled()
 
 
+def test_tab_walks_the_page_in_reading_order(page) -> None:
+    chain: list[QWidget] = [primary(page)]
+    while (following := chain[-1].nextInFocusChain()) is not None and following not in chain:
+        chain.append(following)
+    tabs, slider, table = page._tabs, page.findChild(QSlider), page.fits.table.view
+    assert chain.index(tabs) < chain.index(slider) < chain.index(table)
+
+
+def test_a_program_that_does_not_run_here_is_said_on_the_page(page, state) -> None:
+    state.change_fit(runtime=Runtime.MLX)
+    assert state.fit.error is not None
+    assert not page.fits.isVisible()
+    state.change_fit(runtime=None)
+    assert page.fits.isVisible()
+
+
 def test_folds_and_order_are_there_again_at_the_next_start(qtbot, page, state) -> None:
     page.fits.table.view.unfold_asked.emit(GGUF)
     page.fits.table.view.header().setSortIndicator(MEMORY, Qt.SortOrder.AscendingOrder)
