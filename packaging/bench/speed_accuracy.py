@@ -18,7 +18,7 @@ from quantgui.fit.settings import FitSettings
 from quantgui.fit.speed import speed_of
 from quantgui.fit.weights import WeightBytes, active_bytes, weights_per_row
 from quantgui.hardware.catalogue import target
-from quantgui.types import Checkpoint, Runtime
+from quantgui.types import Checkpoint, Runtime, SpeedEstimate
 
 NAME = "speed-accuracy"
 HELP = "estimated over measured tokens/s: median (goal 0.9 to 1.1 for dense models), 10th and 90th percentile"
@@ -74,6 +74,8 @@ def run(work: Path) -> dict[str, Any]:
     dense = [row for row in rows if groups["dense"](row)]
     first, second = half_medians([row for row in dense if row.engine == "llama.cpp"])
     result |= {"dense_llama_cpp_half_a_median": round(first, 3), "dense_llama_cpp_half_b_median": round(second, 3)}
+    prompts = sorted(prompt_ratios())
+    result |= {"first_token_rows": len(prompts), "first_token_median": round(statistics.median(prompts), 3)}
     result["dense_within_band"] = round(sum(row.is_within_band for row in dense) / len(dense), 3)
     return result
 
@@ -104,7 +106,19 @@ def read_rows() -> tuple[Row, ...]:
     return tuple(_row(row, data["sources"][row["source"]]) for row in data["rows"])
 
 
-def _row(row: dict[str, Any], source: str) -> Row:
+def prompt_ratios() -> list[float]:
+    """Estimated over measured time to the first token."""
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    ratios = []
+    for row in data["prompts"]:
+        estimate, _ = _estimate({**row, "engine": "llama.cpp", "filled": row["prompt_tokens"]})
+        assert estimate.first_token_seconds is not None
+        ratios.append(estimate.first_token_seconds / (row["prompt_tokens"] / row["tokens_per_second"]))
+    return ratios
+
+
+def _estimate(row: dict[str, Any]) -> tuple[SpeedEstimate, bool]:
+    """The estimate of a row, and whether its model is a mixture of experts."""
     checkpoint = _checkpoint(row["model"])
     weights = _weights(row)
     scale = row["file_bytes"] / weights.file_bytes if "file_bytes" in row and weights.file_bytes else 1.0
@@ -128,6 +142,11 @@ def _row(row: dict[str, Any], source: str) -> Row:
         layers=config.num_layers,
     )
     assert estimate is not None, f"no speed for {row['device']}"
+    return estimate, is_moe
+
+
+def _row(row: dict[str, Any], source: str) -> Row:
+    estimate, is_moe = _estimate(row)
     device = row["device"] if row.get("count", 1) == 1 else f"{row['count']} x {row['device']}"
     return Row(
         row["model"],

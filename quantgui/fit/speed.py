@@ -6,6 +6,7 @@ devices work at once. Layers in RAM run on the processor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,12 @@ OFFLOAD_BAND = (0.5, 1.6)
 """With layers in RAM the processor's share is hard to foresee: threads, memory channels, what else runs."""
 ASSUMED_RAM_BANDWIDTH = 51.2e9
 """Two channels of DDR4-3200, where a host's RAM bandwidth is not known."""
-PROMPT_EFFICIENCY = (0.2, 0.4, 0.8)
-"""Share of the dense tensor throughput that reading a prompt reaches: low, likely, high. 0.16 to 0.3 on H100 and A100,
-0.7 to 0.9 on consumer cards, for Llama-3-8B in llama.cpp."""
+PROMPT_EFFICIENCY = (0.15, 0.28, 0.45)
+"""Share of the dense tensor throughput that reading a prompt reaches: low, likely, high, on workstation and datacenter
+GPUs (Llama-3 in llama.cpp with 1,024 and 8,192 tokens)."""
+PROMPT_EFFICIENCY_GEFORCE = (0.45, 0.7, 1.0)
+"""Likewise on GeForce cards, whose throughput is stated for 32-bit sums, half of what their 8-bit units do."""
+GEFORCE = re.compile(r"\b[RG]TX \d0[5-9]0\b")
 SYNC_SECONDS = 60e-6
 """Per layer, the two exchanges of tensor parallelism."""
 RAM_NAME = "RAM"
@@ -170,16 +174,14 @@ def _first_token(
     Every token multiplies each active parameter once and adds once: 2 * parameters * tokens operations. None where a
     device's throughput is not known or layers lie in RAM.
     """
-    throughputs = [share.gpu.fp16_flops if share.gpu is not None else None for share in shares]
-    if not all(throughputs) or parameters <= 0:
-        return None, None, None
-    arithmetic = sum(
-        2 * parameters * prompt_tokens * share.fraction / flops
-        for share, flops in zip(shares, throughputs, strict=True)
-        if flops
-    )
     once = sum(token.weight_bytes * share.fraction / share.bandwidth for share in shares)
-    slow, likely, fast = (arithmetic / share + once for share in PROMPT_EFFICIENCY)
+    slow, likely, fast = once, once, once
+    for share in shares:
+        if share.gpu is None or not share.gpu.fp16_flops or parameters <= 0:
+            return None, None, None
+        seconds = 2 * parameters * prompt_tokens * share.fraction / share.gpu.fp16_flops
+        low, middle, high = PROMPT_EFFICIENCY_GEFORCE if GEFORCE.search(share.gpu.name) else PROMPT_EFFICIENCY
+        slow, likely, fast = slow + seconds / low, likely + seconds / middle, fast + seconds / high
     return likely, fast, slow
 
 

@@ -12,6 +12,7 @@ def test_the_median_over_dense_models_is_within_a_tenth(tmp_path):
     assert 0.8 <= result["moe_median"] <= 1.25
     assert result["dense_llama_cpp_p10"] >= 0.8
     assert result["dense_llama_cpp_p90"] <= 1.5
+    assert 0.75 <= result["first_token_median"] <= 1.25
     assert result["dense_within_band"] >= 0.75
     assert result["dense_llama_cpp_half_a_median"] == pytest.approx(result["dense_llama_cpp_half_b_median"], rel=0.15)
 
