@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from quantgui.types import Runtime
 
 EFFICIENCY_16_BITS = 0.92
-EFFICIENCY_4_BITS = 0.88
+EFFICIENCY_4_BITS = 0.9
 """Share of the reached bandwidth at 16 bits and at Q4_K_M's 4.9 bits, where unpacking starts to cost."""
 EFFICIENCY_4_BITS_APPLE = 0.75
 """Likewise on Apple's GPUs: 468 GB/s for F16, 435 for Q8_0 and 354 for Q4_K_M of Llama-3.1-8B in one table."""
@@ -29,7 +29,7 @@ FEWER_BITS_EXPONENT = 0.5
 CACHE_EFFICIENCY = 0.8
 SATURATION = 6e12
 """Bytes per second at which a single sequence reaches half of a memory's bandwidth."""
-LAUNCH_SECONDS = {"": 40e-6, "Apple": 100e-6}
+LAUNCH_SECONDS = {"": 35e-6, "Apple": 100e-6}
 """Per layer, by vendor: kernels' start and the wait for the slowest of them."""
 MOE_LAUNCH_SECONDS = 60e-6
 """Per layer of a mixture, where the router and the gathering of experts come on top."""
@@ -37,9 +37,9 @@ OTHER_VENDORS = {"AMD": 0.8, "Intel": 0.7}
 """Efficiency of other vendors' kernels beside NVIDIA's: an RX 7900 XTX reaches 0.54 of its bandwidth, they 0.66."""
 CPU_EFFICIENCY = 0.6
 """Share of the RAM's bandwidth that processors reach: 0.54 to 0.68 in reports of 4-bit models on desktops."""
-EAGER_SECONDS = 0.75e-3
+EAGER_SECONDS = 0.8e-3
 """Per layer in transformers, whose Python starts every kernel: 0.9 ms in 2024, 0.6 ms in 2025 for 16-bit weights."""
-EAGER_SECONDS_PACKED = 1.0e-3
+EAGER_SECONDS_PACKED = 1.05e-3
 """Likewise with packed weights, where each projection is several calls."""
 EAGER_SECONDS_PER_TOKEN = 60e-9
 """Per layer and cached token in transformers: attention of one sequence keeps one processor per head busy."""

@@ -34,6 +34,8 @@ SMALL_MODEL = 3_000_000_000
 SMALL_MODELS_LOSE_MORE = "models below 3 B parameters lose more"
 BITS_WORDS = ((7.5, 1.005), (5.5, 1.01), (4.4, 1.03), (3.4, 1.11), (2.8, 1.3), (2.0, 1.6), (0.0, 3.0))
 """For precisions nobody has published: the ratio that llama.cpp's types of at least so many bits stay within."""
+MXFP4_WITHOUT_EXPERTS = 8
+"""Bits above which GGUF's MXFP4_MOE packs no experts: in a model without them it is Q8_0."""
 SCALE_BITS = 0.5
 """What scales of small groups add to the bits of a registry row."""
 
@@ -71,6 +73,8 @@ def quality_loss(
 
     `parameters` (of the whole model) adds in words that small models lose more; it never changes the figure.
     """
+    if scheme_id == "MXFP4_MOE" and bits_per_weight > MXFP4_WITHOUT_EXPERTS:
+        scheme_id = "Q8_0"
     row = published_losses().get(scheme_id)
     small = parameters is not None and parameters < SMALL_MODEL
     if row is None:

@@ -81,5 +81,10 @@ def test_more_bits_never_lose_more_where_bits_alone_tell(bits: float, more: floa
     assert few.perplexity_ratio is None
 
 
+def test_mxfp4_of_a_model_without_experts_is_q8_0() -> None:
+    assert quality_loss("MXFP4_MOE", 8.5) == quality_loss("Q8_0", 8.5)
+    assert severity(quality_loss("MXFP4_MOE", 4.6)) > severity(quality_loss("Q8_0"))
+
+
 def test_nothing_is_said_of_nothing() -> None:
     assert quality_loss("somebody's") is None
