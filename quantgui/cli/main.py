@@ -10,14 +10,21 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from quantgui import __version__
-from quantgui.cli import evaluate, fit, inspect, quantize
+from quantgui.cli import evaluate, fit, generate, imatrix, inspect, quantize
 from quantgui.cli.run_job import print_error
 from quantgui.jobs.codec import encode_event
 from quantgui.jobs.events import Failed
 from quantgui.types import UserError
 
-VERBS = {"fit": fit, "quantize": quantize, "inspect": inspect, "evaluate": evaluate}
-EVENT_VERBS = ("quantize", "inspect")
+VERBS = {
+    "fit": fit,
+    "quantize": quantize,
+    "imatrix": imatrix,
+    "inspect": inspect,
+    "evaluate": evaluate,
+    "generate": generate,
+}
+EVENT_VERBS = ("quantize", "imatrix", "inspect", "generate")
 """Verbs whose --json is a stream of events, which ends with a terminal one even if the job could not start."""
 
 

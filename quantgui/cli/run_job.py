@@ -13,10 +13,10 @@ from quantgui.jobs.events import (
     Failed,
     Finished,
     Log,
-    MemorySample,
     Progress,
     Stage,
     Started,
+    TextPiece,
     TrainingStep,
 )
 from quantgui.jobs.job import Job
@@ -87,8 +87,8 @@ class ProgressBar:
                 self._draw_bar(event.step / event.steps, words)
             case Log():
                 self._line(event.text)
-            case MemorySample():
-                pass
+            case TextPiece():
+                self.clear()
 
     def clear(self) -> None:
         """Empties the line."""

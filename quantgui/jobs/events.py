@@ -66,6 +66,35 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class ImatrixResult:
+    """An importance matrix that was written."""
+
+    output: str
+    entries: int  # weights in it
+    tokens: int  # of the calibration text
+    unreached: tuple[str, ...]  # weights with a matrix that no token reached
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A text that a model continued."""
+
+    text: str  # without the prompt
+    tokens: int
+    prompt_tokens: int
+    seconds: float  # from the first token after the prompt to the last
+    prompt_seconds: float  # until the first token
+    load_seconds: float
+    peak_rss_bytes: int  # of the child, mapped weights included
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Speed of generating, None below two tokens."""
+        return (self.tokens - 1) / self.seconds if self.tokens > 1 and self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
 class QuantizeResult:
     """A finished run. Includes its job, so it can be repeated."""
 
@@ -131,6 +160,13 @@ class TrainingStep:
 
 
 @dataclass(frozen=True)
+class TextPiece:
+    """More of a generated text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class MemorySample:
     """Memory of the child now: resident, and anonymous (without mapped files; None where the system cannot tell)."""
 
@@ -154,6 +190,8 @@ class Finished:
     verification: Verification | None = None
     checkpoint: Checkpoint | None = None
     evaluation: Evaluation | None = None
+    imatrix: ImatrixResult | None = None
+    generation: Generation | None = None
 
 
 @dataclass(frozen=True)
@@ -170,5 +208,17 @@ class Cancelled:
     """The person stopped it; nothing of the output is left."""
 
 
-Event = Started | Stage | Progress | TensorDone | TrainingStep | MemorySample | Log | Finished | Failed | Cancelled
+Event = (
+    Started
+    | Stage
+    | Progress
+    | TensorDone
+    | TrainingStep
+    | TextPiece
+    | MemorySample
+    | Log
+    | Finished
+    | Failed
+    | Cancelled
+)
 TERMINAL = (Finished, Failed, Cancelled)

@@ -23,6 +23,7 @@ from quantgui.jobs.events import (
     Stage,
     Started,
     TensorDone,
+    TextPiece,
     TrainingStep,
 )
 from quantgui.jobs.job import Job
@@ -76,6 +77,7 @@ class RunState:
     peak_anonymous_bytes: int | None = None
     memory_trace: tuple[MemoryPoint, ...] = ()
     reports: ReportLog = field(default_factory=ReportLog)
+    text: str = ""  # generated so far
     log: tuple[Log, ...] = ()
     warnings: tuple[str, ...] = ()
     training: TrainingTrace | None = None
@@ -122,6 +124,8 @@ def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
             return _progress(state, event)
         case TensorDone():
             return replace(state, reports=state.reports.add(event.report), work_ended=elapsed)
+        case TextPiece():
+            return replace(state, text=state.text + event.text)
         case TrainingStep():
             return replace(state, training=follow(state.training, event, elapsed))
         case MemorySample():
@@ -138,10 +142,9 @@ def fold(state: RunState, event: Event, now: float | None = None) -> RunState:
             return _log(state, event)
         case Finished():
             return _finished(state, event)
-        case Failed():
-            return replace(state, status=RunStatus.FAILED, outcome=event)
-        case Cancelled():
-            return replace(state, status=RunStatus.CANCELLED, outcome=event)
+        case Failed() | Cancelled():
+            status = RunStatus.FAILED if isinstance(event, Failed) else RunStatus.CANCELLED
+            return replace(state, status=status, outcome=event)
 
 
 def fold_all(state: RunState, events: Iterable[Event], now: float | None = None) -> RunState:

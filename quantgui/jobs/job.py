@@ -110,4 +110,29 @@ class EvaluateJob:
     id: str = field(default_factory=new_job_id)
 
 
-Job = QuantizeJob | InspectJob | ReadJob | VerifyJob | EvaluateJob
+@dataclass(frozen=True)
+class ImatrixJob:
+    """Compute the importance matrix of `source` on calibration text, into the file `output`."""
+
+    source: str
+    output: str
+    calibration: Calibration = field(default_factory=Calibration)
+    device: str = "cpu"
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True)
+class GenerateJob:
+    """Continue `prompt` with a GGUF file (by llama.cpp) or a Hugging Face folder (by transformers)."""
+
+    source: str
+    prompt: str
+    tokens: int = 128  # at most
+    temperature: float = 0.0  # 0: the likeliest token each time
+    seed: int = 0
+    threads: int | None = None
+    device: str = "cpu"
+    id: str = field(default_factory=new_job_id)
+
+
+Job = QuantizeJob | InspectJob | ReadJob | VerifyJob | EvaluateJob | ImatrixJob | GenerateJob

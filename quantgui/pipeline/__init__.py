@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from quantgui.jobs.events import Event, Finished
-from quantgui.jobs.job import EvaluateJob, InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
+from quantgui.jobs.job import EvaluateJob, GenerateJob, ImatrixJob, InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
 from quantgui.quant.assignment import is_gguf
 
 Emit = Callable[[Event], None]
@@ -46,3 +46,11 @@ def run(job: Job, emit: Emit) -> None:
             from quantgui.pipeline.reload import reload_and_compare
 
             emit(Finished(verification=reload_and_compare(job, emit)))
+        case ImatrixJob():
+            from quantgui.pipeline.imatrix import compute_imatrix
+
+            emit(Finished(imatrix=compute_imatrix(job, emit)))
+        case GenerateJob():
+            from quantgui.pipeline.generate import generate
+
+            emit(Finished(generation=generate(job, emit)))

@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint as its users run it: loaded by transformers with the library it names, scored on a text."""
+"""Evaluates a checkpoint as its users run it: by transformers with the library it names, a GGUF file by llama.cpp."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
+from quantgui.formats.gguf.runtime.llama import LlamaModel
 from quantgui.jobs.events import Evaluation, PairedScore, Stage, Started
 from quantgui.jobs.job import EvaluateJob
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import choose_device
+from quantgui.pipeline.generate import check_runs
 from quantgui.pipeline.library_model import load_model
 from quantgui.pipeline.progress import ProgressTeller
+from quantgui.pipeline.score_gguf import score_gguf
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.quality.perplexity import LikelihoodSum, paired_difference, score
 from quantgui.quality.text import bundled_text, read_text, tokenize
-from quantgui.types import GIB, Checkpoint, SourceKind, UserError
+from quantgui.types import Checkpoint, SourceKind, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -61,22 +62,40 @@ def _score(
 ) -> LikelihoodSum:
     """One model after the other: each is gone before the next is loaded."""
     emit(Stage("Loading the model", checkpoint.name))
+
+    def done(tokens: int) -> None:
+        teller.add(tokens, "")
+
+    if checkpoint.kind is SourceKind.GGUF:
+        with LlamaModel(checkpoint.path) as opened:
+            emit(Stage("Scoring the text", checkpoint.name))
+            return score_gguf(opened, ids, context, done)
     model = load_model(source_folder(checkpoint)).to(choose_device(device))
     emit(Stage("Scoring the text", checkpoint.name))
-    return score(model, ids, context, lambda tokens: teller.add(tokens, ""))
+    return score(model, ids, context, done)
 
 
 def _same_tokens(checkpoints: Sequence[Checkpoint], text: str) -> torch.Tensor:
     """Token ids of the text, which must be the same for all models."""
     import torch
 
-    ids = [tokenize(source_folder(checkpoint), text) for checkpoint in checkpoints]
+    ids = [_tokens(checkpoint, text) for checkpoint in checkpoints]
     if any(not torch.equal(other, ids[0]) for other in ids[1:]):
         raise UserError(
             "The two models cut the text into different tokens, so they cannot be compared token by token.",
             hint="Compare a model with the one it was made from.",
         )
     return ids[0]
+
+
+def _tokens(checkpoint: Checkpoint, text: str) -> torch.Tensor:
+    """Token ids int64 [n] without special tokens, by the file's own tokenizer where it is GGUF."""
+    import torch
+
+    if checkpoint.kind is not SourceKind.GGUF:
+        return tokenize(source_folder(checkpoint), text)
+    with LlamaModel(checkpoint.path) as model:
+        return torch.tensor(model.tokenize(text), dtype=torch.int64)
 
 
 def _paired(source: str, after: LikelihoodSum, before: LikelihoodSum) -> PairedScore:
@@ -91,19 +110,4 @@ def _longest(checkpoint: Checkpoint) -> int | None:
 def _check(checkpoint: Checkpoint, context: int | None) -> None:
     if context is not None and context < MINIMUM_CONTEXT:
         raise UserError(f"A context of {context} tokens is not possible.", hint="Give at least 2.")
-    if checkpoint.kind not in (SourceKind.FOLDER, SourceKind.TORCH):
-        raise UserError(
-            f"“{checkpoint.name}” cannot be evaluated yet.", hint="Open the Hugging Face folder of the model instead."
-        )
-    architecture = checkpoint.config.architecture if checkpoint.config is not None else ""
-    if not architecture.endswith(("ForCausalLM", "LMHeadModel")):
-        raise UserError(
-            f"“{checkpoint.name}” does not predict text ({architecture or 'no architecture stated'}).",
-            hint="Perplexity is defined for causal language models.",
-        )
-    needed, available = 2 * checkpoint.nbytes, psutil.virtual_memory().available
-    if needed > available:
-        raise UserError(
-            f"Loading the model takes about {needed / GIB:.1f} GiB, and {available / GIB:.1f} GiB are free.",
-            hint="Close other programs, or evaluate it on a machine with more memory.",
-        )
+    check_runs(checkpoint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quantgui.resource_files import resource
 from quantgui.types import UserError
@@ -49,6 +49,17 @@ def read_text(path: Path) -> str:
 def tokenize(folder: Path, text: str) -> torch.Tensor:
     """Token ids int64 [n] of `text`, without special tokens. Raises UserError where the folder has no tokenizer."""
     import torch
+
+    tokenizer = load_tokenizer(folder)
+    try:
+        ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+    except (ValueError, TypeError, KeyError) as error:
+        raise _unusable(error) from error
+    return torch.tensor(ids, dtype=torch.int64)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder. Raises UserError where there is none, or none that transformers can load."""
     from transformers import AutoTokenizer
 
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -57,12 +68,14 @@ def tokenize(folder: Path, text: str) -> torch.Tensor:
             hint="Copy the tokenizer files of the original model into the folder.",
         )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, ImportError, TypeError, KeyError) as error:
-        raise UserError(
-            "The model's tokenizer cannot be loaded.",
-            hint="Copy the tokenizer files of the original model into the folder again.",
-            details=f"{type(error).__name__}: {error}",
-        ) from error
-    return torch.tensor(ids, dtype=torch.int64)
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> UserError:
+    return UserError(
+        "The model's tokenizer cannot be loaded.",
+        hint="Copy the tokenizer files of the original model into the folder again.",
+        details=f"{type(error).__name__}: {error}",
+    )
