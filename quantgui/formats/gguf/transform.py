@@ -58,7 +58,7 @@ def copied_rows(source: torch.Tensor, type_name: str) -> Rows:
 
     `source` has the tensor's shape, or holds its blocks as bytes [..., bytes per row]; `type_name` says of which type.
     """
-    return Rows(_by_expert((source,)), source.shape[-1] if source.ndim else 1, type_name=type_name)
+    return Rows(_by_expert((source,), source.ndim), source.shape[-1] if source.ndim else 1, type_name=type_name)
 
 
 def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architecture: str, config: ModelConfig) -> Rows:
@@ -82,12 +82,14 @@ def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architec
         shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
     shift = 1.0 if architecture in _SHIFTED_NORMS and made.name.endswith("norm.weight") else 0.0
-    return Rows(_by_expert(views), columns, shift)
+    return Rows(_by_expert(views, len(made.shape)), columns, shift)
 
 
-def _by_expert(views: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+def _by_expert(views: Sequence[torch.Tensor], dimensions: int) -> tuple[torch.Tensor, ...]:
     """One view per expert of a stack, so that no block holds rows of two: each has an importance of its own."""
-    return tuple(part for view in views for part in (view.unbind(0) if view.ndim == 3 else (view,)))
+    if dimensions < 3:
+        return tuple(views)
+    return tuple(part for view in views for part in (view.unbind(0) if view.ndim == dimensions else (view,)))
 
 
 def _dequantized(blocks: torch.Tensor, type_name: str) -> torch.Tensor:

@@ -1,0 +1,98 @@
+"""What configs ask for that llama.cpp cannot do is refused, not written wrongly; pooling comes from the folder."""
+
+import json
+
+import pytest
+
+from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.layouts import LAYOUTS
+from quantgui.formats.gguf.metadata import BUILDERS, model_keys
+from quantgui.formats.gguf.metadata.pooling import pooling_keys
+from quantgui.types import Checkpoint, ModelConfig, SourceKind, UserError
+
+SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 320,
+    "max_position_embeddings": 256,
+    "rms_norm_eps": 1e-5,
+}
+EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+WINDOWS = ["sliding_attention"] * 5 + ["full_attention"]
+
+
+def built(architecture, **raw):
+    model_type = next(name for name, layout in LAYOUTS.items() if layout.architecture == architecture)
+    keys = BUILDERS[architecture](Keys(ModelConfig(model_type, raw={"model_type": model_type, **SIZES, **raw})), "x")
+    return {key.key: key.value for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "raw"),
+    [
+        ("qwen3moe", {**EXPERTS, "norm_topk_prob": False}),
+        ("qwen2moe", {**EXPERTS, "norm_topk_prob": True}),
+        ("qwen2moe", {**EXPERTS, "mlp_only_layers": [0]}),
+        ("gemma2", {"query_pre_attn_scalar": 100}),
+        ("gemma2", {"layer_types": ["full_attention"] * 6}),
+        ("gemma3", {"sliding_window_pattern": 2}),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True, "layer_norm_epsilon": 1e-5}),
+    ],
+)
+def test_what_llama_cpp_would_compute_otherwise_is_refused(architecture, raw):
+    with pytest.raises(UserError, match="does not do"):
+        built(architecture, **raw)
+
+
+def test_a_width_of_heads_of_its_own():
+    assert built("qwen3", head_dim=32)["x.attention.key_length"] == 32
+    assert built("gemma3", layer_types=WINDOWS)["x.attention.key_length"] == 256
+
+
+def test_experts_and_windows():
+    keys = built("qwen3moe", **EXPERTS, norm_topk_prob=True)
+    assert (keys["x.expert_count"], keys["x.expert_used_count"], keys["x.expert_feed_forward_length"]) == (8, 2, 32)
+    assert built("phi3")["x.attention.sliding_window"] == 0  # how llama.cpp tells Phi-4
+    assert "x.expert_count" not in built("llama")
+
+
+def test_an_incomplete_config_is_named():
+    with pytest.raises(UserError, match="rms_norm_eps"):
+        built("llama", rms_norm_eps=None)
+    with pytest.raises(UserError, match="hidden_size"):
+        built("llama", hidden_size=None)
+
+
+def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
+    with pytest.raises(UserError, match="cannot be converted"):
+        model_keys(Checkpoint("m", SourceKind.CONFIG, "", (), ModelConfig("mamba", raw={})))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"pooling_mode_mean_tokens": True}, 1),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, 2),
+        ({"pooling_mode_lasttoken": True}, 3),
+        ({"pooling_mode": "cls"}, 2),
+    ],
+)
+def test_pooling_as_sentence_transformers_states_it(tmp_path, settings, kind):
+    checkpoint = Checkpoint("m", SourceKind.FOLDER, str(tmp_path), ())
+    assert pooling_keys(checkpoint, "bert") == []
+    (tmp_path / "modules.json").write_text(json.dumps([{"type": "a.Pooling", "path": "1_Pooling"}]))
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(settings))
+    assert [(key.key, key.value) for key in pooling_keys(checkpoint, "bert")] == [("bert.pooling_type", kind)]
+
+
+@pytest.mark.parametrize(
+    "modules", ['[{"type": "a.Pooling", "path": "../elsewhere"}]', "[", '[{"type": "a.Pooling", "path": "none"}]']
+)
+def test_a_damaged_pooling_is_one_sentence(tmp_path, modules):
+    (tmp_path / "modules.json").write_text(modules)
+    with pytest.raises(UserError):
+        pooling_keys(Checkpoint("m", SourceKind.FOLDER, str(tmp_path), ()), "bert")

@@ -1,0 +1,56 @@
+"""llama.cpp's name for a pre-tokenizer, from the steps that tokenizer.json lists."""
+
+import pytest
+
+from quantgui.formats.gguf.tokenizer.pre_tokenizer import UNKNOWN, pre_tokenizer_name
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+DIGITS = {"type": "Digits", "individual_digits": True}
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?"
+    r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+
+
+def split(regex):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+
+
+def named(*steps, ignore_merges=False, cleans=False):
+    step = steps[0] if len(steps) == 1 else {"type": "Sequence", "pretokenizers": list(steps)}
+    return pre_tokenizer_name({"model": {"ignore_merges": ignore_merges}, "pre_tokenizer": step}, cleans)
+
+
+@pytest.mark.parametrize(
+    ("steps", "name"),
+    [
+        ([GPT2], "gpt-2"),
+        ([split(LLAMA3.replace("{1,3}", "")), BYTES], "qwen2"),
+        ([split(TEKKEN), BYTES], "tekken"),
+        (
+            [split(r"[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"), split("[一-龥ࠀ-一가-퟿]+"), DIGITS, BYTES],
+            "deepseek-coder",
+        ),
+        ([split("[a-z]+"), BYTES], UNKNOWN),
+        ([DIGITS, BYTES], UNKNOWN),
+    ],
+)
+def test_every_way_has_a_name(steps, name):
+    assert named(*steps) == name
+
+
+def test_names_also_say_what_no_regex_does():
+    assert named(split(LLAMA3), BYTES, ignore_merges=True) == "llama-bpe"
+    assert named(split(LLAMA3), BYTES) == "smaug-bpe"
+    assert named(DIGITS, GPT2) == "smollm"
+    assert named(DIGITS, GPT2, cleans=True) == "starcoder"
+
+
+def test_line_ends_may_be_written_as_they_are():
+    assert named(split(LLAMA3.replace(r"\r", "\r").replace(r"\n", "\n")), BYTES, ignore_merges=True) == "llama-bpe"
