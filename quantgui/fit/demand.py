@@ -74,7 +74,7 @@ class Demand:
             compute=compute,
             overhead=overhead,
             kv_bytes=kv.nbytes or 0,
-            per_device=-(-(beside - host) // site.devices),
+            per_device=-(-max(0, beside - host) // site.devices),
             host_buffers=host,
             total=(kv.nbytes or 0) + beside,
         )

@@ -11,6 +11,8 @@ from quantgui.types import Checkpoint, ModelConfig, Role, UserError
 
 PARALLEL_BLOCKS = frozenset({"cohere", "cohere2", "command-r", "falcon", "gpt_neox", "gptneox", "gptj", "phi", "phi2"})
 """Architectures whose attention and feed-forward read the same input, so that both results are alive at once."""
+SEVERAL_STEPS = "gelu_new"
+"""An activation that transformers computes in several steps, each with a tensor of its own."""
 LATENT_KEY = "kv_lora_rank"
 
 
@@ -34,7 +36,7 @@ class Shape:
         Qwen2.5 (3.65 widths with 3.71 predicted, 3.44 with 3.74): gate, up and their product beside four hidden
         states; one more of the width where gate and up are one matrix; of a mixture three hidden states per expert.
         """
-        beside = 3 * self.experts_used if self.experts_used else 8 if self.is_parallel else 4
+        beside = 3 * self.experts_used or (8 if self.is_parallel and self.alive == 3 else 4)
         return self.alive * self.feed_forward + beside * self.hidden
 
 
@@ -67,8 +69,6 @@ def _shape(checkpoint: Checkpoint, config: ModelConfig) -> Shape | None:
         experts = expert_use(config)
     except UserError:  # said where the cache is not known
         experts = None
-    modules = {tensor.module for tensor in checkpoint.tensors if tensor.role is Role.MLP}
-    alive = 4 if experts or "mlp.gate_up" in modules else 3 if "mlp.gate" in modules else 2
     return Shape(
         hidden=hidden,
         feed_forward=(experts.width if experts else 0) or config.intermediate_size or 4 * hidden,
@@ -76,8 +76,16 @@ def _shape(checkpoint: Checkpoint, config: ModelConfig) -> Shape | None:
         heads=config.num_heads or 0,
         is_parallel=config.model_type in PARALLEL_BLOCKS,
         experts_used=experts.used if experts else 0,
-        alive=alive,
+        alive=4 if experts else _alive(checkpoint, config),
     )
+
+
+def _alive(checkpoint: Checkpoint, config: ModelConfig) -> int:
+    """Tensors of the feed-forward's width that eager PyTorch holds at once, of a dense model."""
+    modules = {tensor.module for tensor in checkpoint.tensors if tensor.role is Role.MLP}
+    gates = 2 if "mlp.gate_up" in modules else 1 if "mlp.gate" in modules else 0
+    activation = config.raw.get("hidden_act") or config.raw.get("activation_function")
+    return 2 + gates + (2 if activation == SEVERAL_STEPS else 0)
 
 
 def _is_latent(config: ModelConfig) -> bool:
