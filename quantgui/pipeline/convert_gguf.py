@@ -23,6 +23,7 @@ from quantgui.jobs.events import QuantizeResult, Stage, Started, TensorDone
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, RunRecord, record_folder, write_run
 from quantgui.pipeline import Emit
+from quantgui.pipeline.gguf_importance import kernel_counts, open_importance
 from quantgui.pipeline.gguf_preflight import check_gguf, check_source
 from quantgui.pipeline.gguf_rows import RowSource
 from quantgui.pipeline.gguf_tensor import write_gguf_tensor
@@ -51,9 +52,11 @@ def convert(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     checkpoint = open_source(job.source)
     check_source(job, checkpoint)
     order = gguf_order(checkpoint, job.recipe, settings(job.recipe.base))
-    plan = plan_gguf(checkpoint, order.file_type, order.options, Path(job.target).name)
+    matrix = open_importance(order.imatrix)
+    noted = matrix.keys(Path(order.imatrix).name) if matrix is not None else ()
+    plan = plan_gguf(checkpoint, order.file_type, order.options, Path(job.target).name, noted)
     assignments = assign_gguf(checkpoint, order)
-    warnings = check_gguf(job, checkpoint, order.file_type, plan, assignments)
+    warnings = check_gguf(job, checkpoint, plan, assignments, matrix)
     emit(Started(job.id, sum(a.tensor.nbytes for a in assignments), len(assignments), warnings))
     partial = Path(job.partial_output)
     created = [folder for folder in partial.parents if not folder.exists()]
@@ -62,7 +65,8 @@ def convert(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         teller = ProgressTeller(emit)
         teller.sample_memory()  # the base after imports, before any weight is read
         emit(Stage("Quantizing"))
-        reports = _write_tensors(job, checkpoint, plan, assignments, {}, teller, emit)
+        importance = matrix.values() if matrix is not None else {}
+        reports = _write_tensors(job, checkpoint, plan, assignments, importance, teller, emit)
         verification = verify(job, checkpoint, reports, emit, partial / plan.file.name)
         emit(Stage("Computing checksums"))
         result = QuantizeResult(
@@ -100,6 +104,10 @@ def _write_tensors(
     """Streams every tensor into the file, in the file's order; returns the reports."""
     import torch
 
+    from quantgui.formats.gguf.kernels import prepare
+
+    for weighted in (False, True):
+        prepare(kernel_counts(plan, importance, weighted), weighted=weighted)
     torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
     workers = job.threads or psutil.cpu_count(logical=False) or 1
     writer = ShardWriter(Path(job.partial_output), plan.file)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from quantgui import units
 from quantgui.checkpoint.tensor_data import READABLE_DTYPES
-from quantgui.formats.gguf.file_types import FileType
+from quantgui.formats.gguf.imatrix import ImportanceMatrix
 from quantgui.formats.gguf.plan import GgufPlan
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, record_folder
+from quantgui.pipeline.gguf_importance import check_importance
 from quantgui.pipeline.preflight import COMPANION_ALLOWANCE, existing_parent
 from quantgui.schemes.assignment import Assignment
 from quantgui.types import Checkpoint, SourceKind, UserError
@@ -20,14 +22,17 @@ SUFFIX = ".gguf"
 
 
 def check_gguf(
-    job: QuantizeJob, checkpoint: Checkpoint, file_type: FileType, plan: GgufPlan, assignments: tuple[Assignment, ...]
+    job: QuantizeJob,
+    checkpoint: Checkpoint,
+    plan: GgufPlan,
+    assignments: Sequence[Assignment],
+    matrix: ImportanceMatrix | None,
 ) -> tuple[str, ...]:
     """Raises UserError for anything that would stop the run later; returns warnings, one sentence each."""
-    check_source(job, checkpoint)
     _check_kernels(plan)
-    if plan.needs_imatrix and not job_has_imatrix(job):
+    if plan.needs_imatrix and matrix is None:
         raise UserError(
-            f"{file_type.name} needs an importance matrix: without one its few bits would go to the wrong weights.",
+            f"{plan.file_type.name} needs an importance matrix: without one its few bits go to the wrong weights.",
             hint="Give one with --imatrix, compute one first, or choose a type of more bits.",
         )
     check_target(job, checkpoint)
@@ -37,12 +42,8 @@ def check_gguf(
         for rule in job.recipe.rules
         if not any(rule.matches(assignment.tensor) for assignment in assignments)
     )
-    return (*plan.warnings, *unmatched)
-
-
-def job_has_imatrix(job: QuantizeJob) -> bool:
-    """Whether the job brings an importance matrix."""
-    return bool(job.recipe.base.parameters.get("imatrix"))
+    missing = check_importance(plan, matrix) if matrix is not None else ()
+    return (*plan.warnings, *missing, *unmatched)
 
 
 def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:

@@ -39,8 +39,13 @@ class GgufPlan:
     tensors: tuple[GgufTensor, ...]
     types: tuple[str, ...]
     file: PlannedFile
-    needs_imatrix: bool  # llama-quantize refuses these types without an importance matrix
+    file_type: FileType
     warnings: tuple[str, ...]
+
+    @property
+    def needs_imatrix(self) -> bool:
+        """Whether llama-quantize refuses these types without an importance matrix."""
+        return needs_imatrix(self.tensors, self.types, self.file_type)
 
 
 def plan_gguf(
@@ -57,7 +62,7 @@ def plan_gguf(
         tensors=tensors,
         types=types,
         file=plan_file(name, keys, tensors, types),
-        needs_imatrix=needs_imatrix(tensors, types, file_type),
+        file_type=file_type,
         warnings=(*warnings, *map(_warning, fallbacks(tensors, facts_of(checkpoint, tensors), file_type, options))),
     )
 
