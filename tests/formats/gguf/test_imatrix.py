@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from quantgui.formats.gguf.imatrix import ImportanceMatrix, TensorImportance, read_imatrix, write_imatrix
+from quantgui.types import UserError
+
+
+def some_matrix() -> ImportanceMatrix:
+    random = np.random.default_rng(0)
+    sums = random.random((3, 64)).astype(np.float32) * 100
+    return ImportanceMatrix(
+        {
+            "blk.0.attn_q.weight": TensorImportance(sums[:1], np.array([50], np.float32)),
+            "blk.0.ffn_up_exps.weight": TensorImportance(sums, np.array([10, 0, 4], np.float32)),
+        },
+        dataset="täxt.txt",
+        chunks=5,
+        chunk_tokens=512,
+    )
+
+
+def write_with_gguf(path: Path, **changes: object) -> Path:
+    """A file as llama-imatrix writes it, made by another library, with some parts changed or (None) left out."""
+    parts = {
+        "general.type": "imatrix",
+        "imatrix.datasets": ["calibration.txt"],
+        "imatrix.chunk_count": 7,
+        "imatrix.chunk_size": 512,
+        "sums": np.ones((2, 32), np.float32),
+        "counts": np.array([[2], [4]], np.float32),
+    } | changes
+    writer = gguf.GGUFWriter(path, "unused")
+    del writer.kv_data[0]["general.architecture"]
+    for key, value in parts.items():
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        elif isinstance(value, int):
+            writer.add_uint32(key, value)
+        elif isinstance(value, list):
+            writer.add_array(key, value)
+    for key, suffix in (("sums", "in_sum2"), ("counts", "counts")):
+        if isinstance(parts[key], np.ndarray):
+            writer.add_tensor(f"blk.0.ffn_up.weight.{suffix}", parts[key])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    matrix = some_matrix()
+    write_imatrix(tmp_path / "a.gguf", matrix)
+    found = read_imatrix(tmp_path / "a.gguf")
+    assert (found.dataset, found.chunks, found.chunk_tokens) == ("täxt.txt", 5, 512)
+    assert found.entries.keys() == matrix.entries.keys()
+    for name, entry in matrix.entries.items():
+        np.testing.assert_array_equal(found.entries[name].sums, entry.sums)
+        np.testing.assert_array_equal(found.entries[name].counts, entry.counts)
+
+
+def test_another_library_reads_what_is_written(tmp_path: Path) -> None:
+    write_imatrix(tmp_path / "a.gguf", some_matrix())
+    reader = gguf.GGUFReader(tmp_path / "a.gguf")
+    shapes = {tensor.name: tensor.shape.tolist() for tensor in reader.tensors}
+    assert shapes == {
+        "blk.0.attn_q.weight.in_sum2": [64],
+        "blk.0.attn_q.weight.counts": [1],
+        "blk.0.ffn_up_exps.weight.in_sum2": [64, 3],
+        "blk.0.ffn_up_exps.weight.counts": [1, 3],
+    }
+
+
+def test_what_another_library_writes_is_read(tmp_path: Path) -> None:
+    matrix = read_imatrix(write_with_gguf(tmp_path / "a.gguf"))
+    assert (matrix.dataset, matrix.chunks) == ("calibration.txt", 7)
+    np.testing.assert_array_equal(matrix.values()["blk.0.ffn_up.weight"], [[0.5] * 32, [0.25] * 32])
+
+
+def test_the_importance_is_the_mean_and_one_where_nothing_arrived() -> None:
+    values = some_matrix().entries["blk.0.ffn_up_exps.weight"]
+    np.testing.assert_allclose(values.values[0], values.sums[0] / 10)
+    np.testing.assert_array_equal(values.values[1], np.ones(64))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"general.type": "model"}, "not an importance matrix"),
+        ({"imatrix.chunk_count": None}, "not an importance matrix"),
+        ({"imatrix.chunk_size": "512"}, "not an importance matrix"),
+        ({"counts": None}, "lacks half"),
+        ({"counts": np.ones((3, 1), np.float32)}, "unexpected shape"),
+        ({"sums": np.ones((2, 32), np.float16)}, "unexpected shape or type"),
+        ({"sums": -np.ones((2, 32), np.float32)}, "negative or infinite"),
+        ({"sums": np.full((2, 32), np.nan, np.float32)}, "negative or infinite"),
+        ({"counts": np.array([[2], [np.inf]], np.float32)}, "negative or infinite"),
+        ({"sums": None, "counts": None}, "incomplete"),
+    ],
+)
+def test_damaged_matrices_are_refused(changes: dict[str, object], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        read_imatrix(write_with_gguf(tmp_path / "a.gguf", **changes))
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = write_with_gguf(tmp_path / "a.gguf")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError):
+        read_imatrix(path)
+
+
+def test_notes_in_the_quantized_file_are_those_of_llama_quantize() -> None:
+    keys = {key.key: key for key in some_matrix().keys("x" * 200)}
+    assert keys["quantize.imatrix.file"].value == "x" * 127
+    assert keys["quantize.imatrix.entries_count"].encode().endswith(struct.pack("<II", 4, 2))
+    assert keys["quantize.imatrix.chunks_count"].value == 5
