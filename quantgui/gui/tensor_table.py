@@ -62,6 +62,14 @@ COLUMNS = (
     Column("Tensor", lambda r: r.name, lambda r: r.short_name, is_text=True),
     Column("Scheme", _scheme, _scheme, is_text=True),
     Column("SQNR", _sqnr, _sqnr_words, "dB"),
+    Column("Output error", lambda r: r.output_error, lambda r: units.percent(r.output_error), "fraction"),
+    Column(
+        "If rounded",
+        lambda r: r.output_error_rounded,
+        lambda r: units.percent(r.output_error_rounded),
+        "fraction",
+        word="Output error",
+    ),
     Column("Max error", _of_error("max_abs"), _number("max_abs", units.scientific), word="Max abs error"),
     Column("Bits", lambda r: r.bits, lambda r: f"{r.bits:.2f}", "per weight", word="Bits per weight"),
     Column("After", lambda r: r.bytes_after, lambda r: units.file_size(r.bytes_after), "bytes"),
@@ -72,6 +80,10 @@ COLUMNS = (
     Column("Clipped", _of_error("clipped"), _number("clipped", units.percent), "fraction"),
     Column("To zero", _of_error("zeroed"), _number("zeroed", units.percent), "fraction", word="Rounded to zero"),
 )
+
+
+OF_A_CALIBRATION = ("Output error", "If rounded")
+"""Columns that only calibrated methods fill: the layer's error on the calibration text after and before the search."""
 
 
 class TensorTable(QAbstractTableModel):

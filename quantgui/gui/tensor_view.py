@@ -21,6 +21,8 @@ _WIDEST = {
     "SQNR": "88.8 dB ",
     "Cosine": "0.99999 ",
     "MSE": "1.23e-05 ",
+    "Output error": "0.88 % ",
+    "If rounded": "0.88 % ",
     "Max error": "1.23e-05 ",
     "Clipped": "0.88 % ",
     "To zero": "0.88 % ",
@@ -67,8 +69,9 @@ class TensorView(QTableView):
 
     def leave_out(self, titles: Container[str]) -> None:
         """Hide these columns in any case: they have nothing to say about what is shown."""
-        self._hidden = titles
-        self._choose_columns()
+        if titles != self._hidden:
+            self._hidden = titles
+            self._choose_columns()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """As many columns as there is room for."""

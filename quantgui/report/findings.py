@@ -109,6 +109,7 @@ def key_figures(result: QuantizeResult, reports: Sequence[TensorReport]) -> tupl
             "Bits per weight", f"{result.bits_per_weight:.2f}", f"{units.parameters(result.parameters)} parameters"
         ),
         *_error_figures(reports),
+        *_calibration_figures(reports),
         KeyFigure("Time", units.duration(result.seconds), f"peak {units.memory(peak)} of memory" if peak else ""),
     )
 
@@ -122,6 +123,19 @@ def _error_figures(reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
         KeyFigure("Median SQNR", units.decibels(middle), f"{len(errors)} of {len(reports)} tensors quantized"),
         KeyFigure("Worst SQNR", units.decibels(_sqnr(errors[0])), errors[0].short_name),
     )
+
+
+def _calibration_figures(reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
+    """What the search of a calibrated method brought, in the mean over the layers it saw tokens of."""
+    pairs = [
+        (r.output_error, r.output_error_rounded)
+        for r in reports
+        if r.output_error is not None and r.output_error_rounded is not None
+    ]
+    if not pairs:
+        return ()
+    after, before = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    return (KeyFigure("Output error", units.percent(after), f"{units.percent(before)} if rounded to nearest"),)
 
 
 def _sqnr(report: TensorReport) -> float:

@@ -67,3 +67,10 @@ def test_the_bundled_model_goes_by_its_name(record):
 )
 def test_a_difference_within_two_standard_errors_is_a_tie(difference, error, words):
     assert words in difference_words(PairedScore("before", 12.0, 0.1, difference, error))
+
+
+def test_a_calibration_says_what_its_search_brought(record, reports):
+    assert "Output error" not in {figure.title for figure in key_figures(record.result, reports)}
+    calibrated = [replace(r, output_error=0.01, output_error_rounded=0.03) for r in reports]
+    (figure,) = [f for f in key_figures(record.result, calibrated) if f.title == "Output error"]
+    assert (figure.value, figure.note) == ("1.0\u00a0%", "3.0\u00a0% if rounded to nearest")

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QMenu, QToolBut
 
 from quantgui import units
 from quantgui.gui.app_state import AppState
-from quantgui.gui.tensor_table import TensorTable
+from quantgui.gui.tensor_table import OF_A_CALIBRATION, TensorTable
 from quantgui.gui.tensor_view import TensorView
 from quantgui.gui.widgets.buttons import icon_button
 from quantgui.gui.widgets.card import Card
@@ -74,7 +74,8 @@ class TensorsCard(Card):
         """Follow these reports and mark the selected tensor; `is_changed` says whether there is a before and after."""
         self._reports = reports
         self.model.show(reports)
-        self.view.leave_out(() if is_changed else OF_A_CHANGE)
+        is_calibrated = any(report.output_error is not None for report in reports.values())
+        self.view.leave_out((*(() if is_changed else OF_A_CHANGE), *(() if is_calibrated else OF_A_CALIBRATION)))
         self.view.select(selected)
         self._count()
 

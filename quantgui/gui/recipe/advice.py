@@ -30,39 +30,35 @@ class Advice:
 @dataclass(frozen=True)
 class _Purpose:
     title: str
-    why: str  # follows "ID "
+    why: str  # follows "ID: "
     candidates: tuple[str, ...]  # most precise first
     runtime: Runtime
-    needs_gpu: bool = False
+    with_gpu: bool | None = None  # whether it is about computers with a GPU or without; None: both
 
 
 _PURPOSES = (
     _Purpose(
-        "Serve it with vLLM",
-        "is the most precise that fits, and vLLM has fast kernels for it",
+        "Serve with vLLM",
+        "the most precise that fits of those it has fast kernels for",
         ("BF16", "W8A8-dynamic", "INT8", "GPTQ-4", "INT4"),
         Runtime.VLLM,
-        needs_gpu=True,
+        with_gpu=True,
     ),
     _Purpose(
-        "Use it with transformers",
-        "is the most precise that fits",
+        "Use with transformers",
+        "the most precise that fits",
         ("BF16", "LLM.int8", "NF4", "NF4-DQ"),
         Runtime.TRANSFORMERS,
-        needs_gpu=True,
+        with_gpu=True,
     ),
     _Purpose(
-        "Fine-tune it later",
-        "is what QLoRA trains on: the base stays in 4 bits, small adapters learn",
-        ("NF4-DQ",),
-        Runtime.TRANSFORMERS,
-    ),
-    _Purpose(
-        "Run it on the processor",
-        "reads the fewest bytes with hardly any loss; any program that loads compressed-tensors runs it",
+        "Run on the processor",
+        "half the bytes of 16 bits, hardly any loss",
         ("W8A8-dynamic", "INT8", "INT4"),
         Runtime.TRANSFORMERS,
+        with_gpu=False,
     ),
+    _Purpose("Fine-tune later", "the 4-bit base that QLoRA trains adapters on", ("NF4-DQ",), Runtime.TRANSFORMERS),
 )
 
 
@@ -76,29 +72,23 @@ def answers(
     if not estimates:
         return ()
     by_id = {estimate.scheme_id: estimate for estimate in estimates}
-    purposes = sorted(_PURPOSES, key=lambda purpose: purpose.runtime is not runtime)
-    found = [_answer(purpose, hardware, by_id) for purpose in purposes if _is_about(purpose, hardware)]
+    has_gpu = bool(hardware.accelerators)
+    possible = [purpose for purpose in _PURPOSES if purpose.with_gpu in (None, has_gpu)]
+    purposes = sorted(possible, key=lambda purpose: purpose.runtime is not runtime)
+    found = [_answer(purpose, hardware, by_id) for purpose in purposes]
     if checkpoint.parameters <= SMALL_MODEL:
-        words = "QAT-INT4 goes on training with the rounding in place: the best 4 bits, for minutes to hours of time."
-        found.append(Advice("Quality matters more than time", words, SchemeSpec("QAT-INT4")))
+        words = "QAT-INT4: trained with the rounding, the best 4 bits; takes minutes to hours."
+        found.append(Advice("Spend time on quality", words, SchemeSpec("QAT-INT4")))
     return tuple(found)
 
 
-def _is_about(purpose: _Purpose, hardware: HardwareTarget) -> bool:
-    """Fast kernels for GPUs are no answer where there is none, and the processor none where there is a GPU."""
-    has_gpu = bool(hardware.accelerators)
-    return purpose.title != "Run it on the processor" or not has_gpu
-
-
 def _answer(purpose: _Purpose, hardware: HardwareTarget, by_id: Mapping[str, MemoryEstimate]) -> Advice:
-    if purpose.needs_gpu and not hardware.accelerators:
-        return Advice(purpose.title, f"Made for GPUs; {hardware.name} has none that is known.")
     possible = [by_id[id_] for id_ in purpose.candidates if id_ in by_id and _exists(id_)]
     for verdict, words in ((Verdict.FITS, ""), (Verdict.TIGHT, ", though it is tight")):
         for estimate in possible:
             if estimate.verdict is verdict:
                 weights = units.file_size(estimate.part(MemoryKind.WEIGHTS))
-                sentence = f"{estimate.scheme_id} {purpose.why}{words}: {weights} of weights."
+                sentence = f"{estimate.scheme_id}: {purpose.why}{words}; {weights} of weights."
                 return Advice(purpose.title, sentence, SchemeSpec(estimate.scheme_id))
     return Advice(purpose.title, f"Nothing that it runs well fits {hardware.name}; the Fit page says what would.")
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from quantgui.gui.recipe.advice import Advice
 from quantgui.gui.widgets.buttons import link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.foldable import Foldable
-from quantgui.gui.widgets.text import label, muted
+from quantgui.gui.widgets.text import label
 
 
 class AdviceCard(Card):
@@ -39,17 +40,18 @@ class AdviceCard(Card):
         grid = QGridLayout(box)
         grid.setContentsMargins(20, 0, 0, 0)
         grid.setHorizontalSpacing(14)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(1, 1)
+        grid.setVerticalSpacing(6)
+        grid.setColumnStretch(0, 1)
         for index, answer in enumerate(answers):
             self._add(grid, index, answer)
         self._fold.body.addWidget(box)
 
     def _add(self, grid: QGridLayout, index: int, answer: Advice) -> None:
-        grid.addWidget(label(answer.purpose), index, 0)
-        grid.addWidget(muted(answer.sentence), index, 1)
+        words = label(f"<b>{escape(answer.purpose)}.</b> {escape(answer.sentence)}", wrap=True)
+        words.setTextFormat(Qt.TextFormat.RichText)
+        grid.addWidget(words, index, 0)
         spec = answer.spec
         if spec is not None:
             use = link(f"Use {spec.id}", lambda: self.chosen.emit(spec))
             use.setAccessibleName(f"{answer.purpose}: use {spec.id}")
-            grid.addWidget(use, index, 2)
+            grid.addWidget(use, index, 1)

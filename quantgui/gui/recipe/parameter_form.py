@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QWidget
 
 from quantgui.gui.widgets.file_field import FileField
+from quantgui.gui.widgets.number_box import decimal_number, whole_number
 from quantgui.gui.widgets.text import label, small
 from quantgui.quant.method import SchemeRow
 from quantgui.schemes.parameters import Parameter, ParameterValue
@@ -94,17 +95,12 @@ class ParameterForm(QWidget):
         return box
 
     def _spin_box(self, parameter: Parameter, default: int | float, value: int | float) -> QWidget:
+        low, high = parameter.minimum or 0, parameter.maximum if parameter.maximum is not None else LARGEST_WHOLE
         if isinstance(default, int):
-            box = QSpinBox()
-            low, high = parameter.minimum or 0, parameter.maximum or LARGEST_WHOLE
-            box.setRange(int(low), int(min(high, LARGEST_WHOLE)))
-            box.setValue(int(value))
+            box = whole_number(parameter.title, int(low), int(min(high, LARGEST_WHOLE)), int(value))
         else:
-            box = QDoubleSpinBox()
-            box.setDecimals(_decimals(default))
+            box = decimal_number(parameter.title, low, high, float(value), decimals=_decimals(default))
             box.setSingleStep(abs(default) / 10 or 0.1)
-            box.setRange(parameter.minimum or 0.0, parameter.maximum if parameter.maximum is not None else 1e9)
-            box.setValue(float(value))
         box.setKeyboardTracking(False)
         box.valueChanged.connect(lambda number: self._set(parameter, number))
         return box

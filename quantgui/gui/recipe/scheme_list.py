@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFont, QPainter
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
@@ -26,6 +26,7 @@ from quantgui.types import MemoryEstimate, MemoryKind
 ROW_HEIGHT = 38
 HEADING_HEIGHT = 28
 MOST_HEIGHT = 340
+GAP = 8
 _ROW = Qt.ItemDataRole.UserRole
 _ESTIMATE = Qt.ItemDataRole.UserRole + 1
 _KIND = Qt.ItemDataRole.UserRole + 2
@@ -165,8 +166,11 @@ class _RowDelegate(QStyledItemDelegate):
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         _text(painter, upper, row.id, left, theme.font(theme.BODY, QFont.Weight.DemiBold), "text")
         _text(painter, upper, units.bits_per_weight(bits), right, theme.font(), "text")
-        _text(painter, lower, row.title, left, theme.font(12), "muted")
-        _text(painter, lower, size, right, theme.font(12), "muted")
+        font = theme.font(12)
+        metrics = QFontMetricsF(font)
+        room = lower.width() - metrics.horizontalAdvance(size) - GAP
+        _text(painter, lower, metrics.elidedText(row.title, Qt.TextElideMode.ElideRight, room), left, font, "muted")
+        _text(painter, lower, size, right, font, "muted")
 
 
 def _heading(painter: QPainter, rect: QRectF, index: QModelIndex | QPersistentModelIndex) -> None:

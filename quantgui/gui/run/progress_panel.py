@@ -13,7 +13,7 @@ from quantgui.gui import formatting
 from quantgui.gui.plots import Source
 from quantgui.gui.plots.loss_trace import LossTrace
 from quantgui.gui.plots.sqnr_heat_map import SqnrHeatMap
-from quantgui.gui.tensor_table import TensorTable
+from quantgui.gui.tensor_table import OF_A_CALIBRATION, TensorTable
 from quantgui.gui.tensor_view import TensorView
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.facts import Fact, Facts
@@ -25,6 +25,8 @@ from quantgui.types import Checkpoint
 
 SILENCE_SECONDS = 20
 MAP_HEIGHT = 250
+RECENT = 20
+"""So many of the last tensors are asked whether they were calibrated."""
 _STEPS = 1000
 _HIDDEN = ("Bits", "MSE", "Max error", "Clipped", "To zero", "Cosine")
 
@@ -35,7 +37,7 @@ class ProgressPanel(QWidget):
     def __init__(self, source: Source) -> None:
         super().__init__()
         self._model = TensorTable(self)
-        self._table = TensorView(self._model, _HIDDEN)
+        self._table = TensorView(self._model, (*_HIDDEN, *OF_A_CALIBRATION))
         self._stage = heading()
         self._detail = muted()
         self._bar = QProgressBar()
@@ -77,6 +79,8 @@ class ProgressPanel(QWidget):
         self._silence.setText(f"No word for {units.duration(silent)}. A large tensor or slow disk can take this long.")
         self._facts.set_facts(_facts(run, run.last_message + silent))
         self._show_plots(run)
+        if any(report.output_error is not None for report in run.reports.since(max(0, len(run.reports) - RECENT))):
+            self._table.leave_out(_HIDDEN)
         self._model.show(run.reports)
         if len(run.reports):
             total = f" of {units.count(run.total_tensors)}" if run.total_tensors else ""

@@ -19,11 +19,13 @@ def whole_number(name: str, low: int, high: int, value: int, *, unit: str = "", 
     return _finish(made, name, unit, zero)
 
 
-def decimal_number(name: str, low: float, high: float, value: float, *, unit: str, zero: str = "") -> QDoubleSpinBox:
-    """A number with one decimal; `zero` is the word shown in place of the lowest value."""
+def decimal_number(
+    name: str, low: float, high: float, value: float, *, unit: str = "", zero: str = "", decimals: int = 1
+) -> QDoubleSpinBox:
+    """A number with so many decimals; `zero` is the word shown in place of the lowest value."""
     made = QDoubleSpinBox()
+    made.setDecimals(decimals)
     made.setRange(low, high)
-    made.setDecimals(1)
     made.setValue(value)
     return _finish(made, name, unit, zero)
 

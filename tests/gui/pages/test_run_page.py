@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages.run_page import RunPage
 from quantgui.gui.run.library_panel import LibraryPanel
+from quantgui.gui.tensor_table import COLUMNS
 from quantgui.home import Home
 from quantgui.jobs.events import (
     Cancelled,
@@ -24,6 +25,7 @@ from quantgui.jobs.events import (
     Progress,
     Stage,
     Started,
+    TensorDone,
 )
 from quantgui.jobs.fold import RunState, fold, fold_all
 from quantgui.jobs.job import EvaluateJob, QuantizeJob
@@ -178,6 +180,22 @@ def test_a_training_shows_its_loss_and_can_be_stopped(
 def test_tensors_fall_into_the_heat_map_while_they_finish(show: Callable[[RunState], str], page: RunPage) -> None:
     show(quantize_tape(3).state(30))
     assert page._progress._map.isVisible() and len(page._progress._map.table().rows) > 3
+
+
+def test_calibrated_tensors_show_their_error_after_and_before_the_search(
+    show: Callable[[RunState], str], page: RunPage
+) -> None:
+    def columns() -> list[str]:
+        table = page._progress._table
+        return [c.title for i, c in enumerate(COLUMNS) if not table.isColumnHidden(i)]
+
+    show(quantize_tape(3).state(30))
+    assert "Output error" not in columns()
+    report = replace(
+        next(iter(quantize_tape(3).state().reports.values())), output_error=0.01, output_error_rounded=0.03
+    )
+    show(fold(quantize_tape(3).state(30), TensorDone(report), 40.0))
+    assert {"Output error", "If rounded"} <= set(columns())
 
 
 def test_a_cancelled_training_can_go_on(
