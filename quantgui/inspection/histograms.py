@@ -25,7 +25,8 @@ class FixedHistogram:
         import numpy as np
 
         if high - low < SMALLEST_WIDTH:  # a constant tensor: one visible bar in the middle
-            low, high = low - 0.5, low + 0.5
+            half = max(0.5, abs(low) * 2.0**-20)  # beyond 2^53 a half would be lost in rounding
+            low, high = low - half, low + half
         self.low, self.high, self.bins = low, high, bins
         self.counts: numpy.ndarray = np.zeros(bins, dtype=np.int64)
 

@@ -23,6 +23,7 @@ from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.parameters import Parameter, ParameterValue
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
+from quantgui.types import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -47,8 +48,25 @@ class Gptq(RoundToNearest):
     def quantize(
         self, rows: torch.Tensor, scale_dtype: torch.dtype, whole: ValueRange | None, first_row: int = 0
     ) -> QuantizedRows:
-        """Nearest levels; GPTQ's own format has scales in float16 whatever the model's dtype."""
-        return super().quantize(rows, self.scale_dtype(scale_dtype), whole, first_row)
+        """Nearest levels; GPTQ's own format has scales in float16 whatever the model's dtype.
+
+        Raises UserError where float16 cannot hold them.
+        """
+        import torch
+
+        quantized = super().quantize(rows, self.scale_dtype(scale_dtype), whole, first_row)
+        assert quantized.scale is not None
+        if not bool(torch.isfinite(quantized.scale).all()):
+            raise UserError(
+                "This model has weights that are too large for the 16-bit scales of the GPTQ format.",
+                hint="Write it as compressed-tensors, whose scales have the model's own type.",
+            )
+        return quantized
+
+    @property
+    def takes_most_active_first(self) -> bool:
+        """Whether columns are rounded in the order of their inputs' size rather than as they are stored."""
+        return bool(self.settings.get("act_order") or self.settings.get("static_order"))
 
     def scale_dtype(self, source: torch.dtype) -> torch.dtype:
         """The dtype in which scales are stored for a weight of dtype `source`."""
@@ -140,7 +158,7 @@ class Gptq(RoundToNearest):
         groups = self.scheme.scale_shape((rows, columns))[1]
         find = partial(self.find_scales, scale_dtype=scale_dtype)
         static = None
-        if self.settings.get("act_order") and not self.scheme.act_order:
+        if self.takes_most_active_first and not self.scheme.act_order:
             found = [find(group) for group in weight.view(rows, groups, -1).unbind(1)]
             static = (torch.stack([s for s, _ in found], dim=1), torch.stack([z for _, z in found], dim=1))
         solution = solve(weight, problem, columns // groups, (self.low, self.high), find, static)
@@ -221,9 +239,8 @@ def _quantize(block: Block, name: str, assignment: Assignment, hessian: Hessian 
         weight.copy_(dequantized)
         return CalibratedTensor(name, quantized, unseen=True)
     settings = _settings(assignment)
-    problem = prepare(
-        hessian.matrix, float(settings.get("damping", 0.01)), act_order=bool(settings.get("act_order")), name=name
-    )
+    damping = float(settings.get("damping", 0.01))
+    problem = prepare(hessian.matrix, damping, act_order=method.takes_most_active_first, name=name)
     rounded = best = output_error(hessian.matrix, weight, dequantized)
     solved = method.solve(weight, problem, scale_dtype)
     after = method.dequantize(solved)
@@ -235,9 +252,16 @@ def _quantize(block: Block, name: str, assignment: Assignment, hessian: Hessian 
 
 ACT_ORDER = Parameter(
     "act_order",
-    "Most active inputs first",
-    "Columns with the largest inputs are rounded first (act-order, desc_act): smaller errors, a little slower to run.",
+    "Group by activity",
+    "Groups are formed of inputs of like size (act-order, desc_act): smaller errors, a little slower to run.",
     False,
+)
+STATIC_ORDER = Parameter(
+    "static_order",
+    "Round the most active first",
+    "Columns with the largest inputs are rounded first, groups stay in place: better, and costs nothing at run time.",
+    True,
+    advanced=True,
 )
 TRUE_SEQUENTIAL = Parameter(
     "true_sequential",
@@ -259,7 +283,7 @@ MSE = Parameter(
     "mse",
     "Search scales",
     "Tries shrunk ranges for each group and keeps the one with the smallest error. Slower.",
-    False,
+    True,
     advanced=True,
 )
 FORMAT = Parameter(
@@ -270,7 +294,7 @@ FORMAT = Parameter(
     choices=("gptq", "gptq_v2", "compressed-tensors"),
     choice_titles=("GPTQ", "GPTQ, version 2", "compressed-tensors"),
 )
-OWN_SETTINGS = ("act_order", "damping", "true_sequential", "mse")
+OWN_SETTINGS = ("act_order", "static_order", "damping", "true_sequential", "mse")
 STORAGES = {"gptq": GptqLayout(1), "gptq_v2": GptqLayout(2), "compressed-tensors": PackQuantized()}
 
 
@@ -310,7 +334,18 @@ def _row(bits: int, summary: str) -> SchemeRow:
         format="gptq",
         runtimes=("transformers", "vLLM"),
         make=partial(make, f"GPTQ-{bits}", bits),
-        parameters=(granularity, GROUP_SIZE, SYMMETRIC, ACT_ORDER, FORMAT, *CALIBRATION, DAMPING, TRUE_SEQUENTIAL, MSE),
+        parameters=(
+            granularity,
+            GROUP_SIZE,
+            SYMMETRIC,
+            ACT_ORDER,
+            FORMAT,
+            *CALIBRATION,
+            STATIC_ORDER,
+            MSE,
+            TRUE_SEQUENTIAL,
+            DAMPING,
+        ),
     )
 
 
