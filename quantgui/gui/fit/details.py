@@ -101,7 +101,8 @@ def _facts(estimate: MemoryEstimate) -> Iterator[Fact]:
     yield Fact("Precision", formatting.bits_per_weight(estimate.bits_per_weight), "Bits per weight")
     if estimate.longest_context is not None:
         tokens = formatting.count(estimate.longest_context)
-        yield Fact("Longest context", f"{tokens} tokens" if estimate.longest_context else "not even one token")
+        said = f"up to {tokens}" if estimate.longest_context else "not even one token"
+        yield Fact("Context", said, "Longest context", tip=f"{tokens} tokens per sequence")
     if estimate.speed is not None:
         yield Fact("Speed", words.speed_with_band(estimate.speed), "Tokens per second")
         if estimate.speed.first_token_seconds is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from quantgui.fit.commands import command_for
@@ -10,7 +11,7 @@ from quantgui.gui.app_state import AppState
 from quantgui.gui.fit.details import Details
 from quantgui.gui.fit.table_card import TableCard
 
-SIDE_WIDTH, LEAST_SIDE = 272, 240
+SHARE, LEAST_SIDE, MOST_SIDE = 0.25, 250, 400
 _SIDE = "fit.side"
 
 
@@ -34,11 +35,17 @@ class FitsPanel(QWidget):
         self._split.addWidget(self.table)
         self._split.addWidget(self.details)
         self._split.setStretchFactor(0, 1)
-        self._split.setSizes([10_000, _width(state.remembered(_SIDE))])
         self._split.splitterMoved.connect(lambda: state.remember(_SIDE, str(self._split.sizes()[1])))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._split)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the details the width they were left at, else their share."""
+        super().resizeEvent(event)
+        remembered = self._state.remembered(_SIDE)
+        side = int(remembered) if remembered.isdigit() else min(MOST_SIDE, round(SHARE * self.width()))
+        self._split.setSizes([self.width() - side, max(LEAST_SIDE, side)])
 
     def show_pick(self, scheme_id: str, best: str) -> None:
         """Draw the newest estimates with this row picked and that one recommended."""
@@ -48,8 +55,3 @@ class FitsPanel(QWidget):
         if estimate is not None and state.checkpoint is not None:
             command = command_for(estimate, state.checkpoint, state.hardware, state.fit_settings)
             self.details.show_estimate(estimate, command)
-
-
-def _width(remembered: str) -> int:
-    """Width of the details as it was left, in device-independent pixels."""
-    return max(LEAST_SIDE, int(remembered)) if remembered.isdigit() else SIDE_WIDTH

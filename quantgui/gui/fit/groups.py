@@ -9,7 +9,7 @@ from typing import Any
 
 from quantgui.quant.method import Kind
 from quantgui.quant.registry import all_methods
-from quantgui.types import MemoryEstimate, Runtime
+from quantgui.types import HardwareTarget, MemoryEstimate, Runtime
 
 HUGGING_FACE, GGUF, MLX = "Hugging Face", "GGUF", "MLX"
 TITLES = {
@@ -17,6 +17,8 @@ TITLES = {
     GGUF: "GGUF · llama.cpp and Ollama",
     MLX: "MLX · Macs",
 }
+ORDER, ORDER_WITHOUT_GPU = (HUGGING_FACE, GGUF, MLX), (GGUF, MLX, HUGGING_FACE)
+"""Without a dedicated GPU, llama.cpp and MLX are what people use."""
 _OF_RUNTIME = {Runtime.LLAMA_CPP: GGUF, Runtime.MLX: MLX}
 USUAL_GGUF = frozenset({"GGUF-BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"})
 """What people who publish GGUF files usually offer."""
@@ -44,6 +46,12 @@ def group_of(estimate: MemoryEstimate) -> str:
     return _OF_RUNTIME.get(estimate.runtime, HUGGING_FACE)
 
 
+def order_for(hardware: HardwareTarget, best: MemoryEstimate | None) -> tuple[str, ...]:
+    """Groups as they suit the hardware, that of the recommended row first: it is what people look for."""
+    order = ORDER if hardware.device_bytes else ORDER_WITHOUT_GPU
+    return order if best is None else tuple(sorted(order, key=lambda group: group != group_of(best)))
+
+
 def is_usual(estimate: MemoryEstimate) -> bool:
     """Whether the row is worth showing to everybody."""
     if group_of(estimate) == GGUF:
@@ -68,13 +76,14 @@ def grouped(
     keep: Collection[str] = (),
     sort: Callable[[MemoryEstimate], Any] | None = None,
     descending: bool = True,
+    order: Sequence[str] = ORDER,
 ) -> tuple[Group, ...]:
-    """Groups that have rows. Those in `unfolded` show every row; `keep` names rows that are never folded.
+    """Groups that have rows, in `order`. Those in `unfolded` show all; `keep` names rows that are never folded.
 
     `sort` gives the key of a row, None for one that stands last; without it rows stand by bits per weight.
     """
     found: list[Group] = []
-    for group in (HUGGING_FACE, GGUF, MLX):
+    for group in order:
         rows = [estimate for estimate in estimates if group_of(estimate) == group]
         usual = [row for row in rows if is_usual(row) or row.scheme_id in keep]
         if not rows:

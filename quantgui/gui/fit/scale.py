@@ -50,10 +50,9 @@ def scale_for(totals: Sequence[int], limits: Sequence[tuple[str, int]], max_tick
     needed = max([longest, *near]) * 1.02
     unit_bytes, unit = formatting.memory_axis(needed)
     step = _step(needed / unit_bytes, max_ticks)
-    end = math.ceil(needed / unit_bytes / step) * step * unit_bytes
-    ticks = [(i * step * unit_bytes, f"{i * step:g}") for i in range(round(end / unit_bytes / step) + 1)]
-    placed = tuple(Limit(name, nbytes, nbytes > end) for name, nbytes in limits)
-    return Scale(end, unit, tuple(ticks), placed)
+    ticks = [(i * step * unit_bytes, f"{i * step:g}") for i in range(math.floor(needed / unit_bytes / step) + 1)]
+    placed = tuple(Limit(name, nbytes, nbytes > needed) for name, nbytes in limits)
+    return Scale(needed, unit, tuple(ticks), placed)
 
 
 def _step(span: float, max_ticks: int) -> float:

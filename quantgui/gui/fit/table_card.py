@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Signal
 
 from quantgui.fit.budget import budget_of
 from quantgui.gui.app_state import AppState
 from quantgui.gui.fit.columns import COLUMNS, NAME
-from quantgui.gui.fit.groups import grouped
+from quantgui.gui.fit.groups import ORDER, grouped, order_for
 from quantgui.gui.fit.legend import Legend
 from quantgui.gui.fit.scale import limits_of
 from quantgui.gui.fit.table_view import TableView
 from quantgui.gui.widgets.card import Card
+from quantgui.types import Checkpoint, HardwareTarget
 
 _UNFOLDED, _SORT, _CLOSED = "fit.unfolded", "fit.sort", "fit.closed"
 
@@ -26,6 +29,8 @@ class TableCard(Card):
         super().__init__(margins=(8, 12, 6, 8))
         self._state = state
         self._picked = self._best = ""
+        self._order: Sequence[str] = ORDER
+        self._ordered_for: tuple[Checkpoint | None, HardwareTarget] | None = None
         self._unfolded = set(filter(None, state.remembered(_UNFOLDED).split(",")))
         self._sort = _sort_from(state.remembered(_SORT))
         self.legend = Legend()
@@ -45,6 +50,7 @@ class TableCard(Card):
     def pick(self, scheme_id: str, best: str) -> None:
         """Mark a row, and give another one the star."""
         self._picked, self._best = scheme_id, best
+        self._put_in_order()
         self.refresh()
 
     def refresh(self) -> None:
@@ -52,10 +58,18 @@ class TableCard(Card):
         state = self._state
         recipe = state.recipe.base.id
         column, descending = self._sort
-        groups = grouped(
-            state.estimates, self._unfolded, {self._picked, self._best, recipe}, COLUMNS[column].sort, descending
-        )
+        keep = {self._picked, self._best, recipe}
+        groups = grouped(state.estimates, self._unfolded, keep, COLUMNS[column].sort, descending, self._order)
         self.view.show_groups(groups, limits_of(budget_of(state.hardware)), self._picked, self._best, recipe)
+
+    def _put_in_order(self) -> None:
+        """Order the groups anew for another model or hardware; they stay where they are while a slider moves."""
+        state = self._state
+        situation = (state.checkpoint, state.hardware)
+        if situation != self._ordered_for:
+            self._ordered_for = situation
+            best = next((row for row in state.estimates if row.scheme_id == self._best), None)
+            self._order = order_for(state.hardware, best)
 
     def _toggle_fold(self, group: str) -> None:
         self._unfolded ^= {group}

@@ -21,7 +21,7 @@ from quantgui.gui.fit.table_model import Line, TableModel
 from quantgui.types import MemoryEstimate
 
 Index = QModelIndex | QPersistentModelIndex
-MOST_TICKS, TICK_ROOM, LEAST_BAR = 6, 44, 160
+MOST_TICKS, TICK_ROOM, LEAST_BAR = 8, 36, 160
 BEYOND_LIMIT = 1.2
 _GIVEN_UP = (QUALITY, SPEED, CONTEXT)
 """Columns that make room in a narrow window, the first one first; the details say the same."""
@@ -201,7 +201,7 @@ class TableView(QTreeView):
             self.selectionModel().blockSignals(True)
             self.setCurrentIndex(wanted)
             self.selectionModel().blockSignals(False)
-            self.scrollTo(wanted)
+            self.scrollTo(wanted.parent() if wanted.row() == 0 else wanted)
             self.setAccessibleDescription(self.lines.accessible_description(wanted))
 
     def _rescale(self) -> None:

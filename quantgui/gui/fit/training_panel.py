@@ -77,6 +77,12 @@ COLUMNS = (
 )
 
 
+def optimizer_name(identifier: str) -> str:
+    """ "paged AdamW 32-bit" for the identifier that training libraries use."""
+    known = {"adamw": "AdamW", "sgd": "SGD"}
+    return " ".join(known.get(word, word.replace("bit", "-bit")) for word in identifier.split("_"))
+
+
 class TrainingPanel(Card):
     """Follows its own fields, the model and the hardware."""
 
@@ -88,8 +94,9 @@ class TrainingPanel(Card):
         self._batch = whole_number("Sequences at once", 1, _BATCH_LIMIT, default.batch)
         self._rank = whole_number("Rank of the adapters", 1, MAX_RANK, default.rank)
         self._optimizer = QComboBox()
-        self._optimizer.addItems(list(OPTIMIZER_BYTES))
-        self._optimizer.setCurrentText(default.optimizer)
+        for name in OPTIMIZER_BYTES:
+            self._optimizer.addItem(optimizer_name(name), name)
+        self._optimizer.setCurrentIndex(self._optimizer.findData(default.optimizer))
         self._optimizer.setAccessibleName("Optimizer")
         self._checkpointing = QCheckBox("Gradient checkpointing")
         self._checkpointing.setToolTip(glossary.explain("Gradient checkpointing"))
@@ -140,7 +147,7 @@ class TrainingPanel(Card):
             self._sequence.value(),
             self._batch.value(),
             self._rank.value(),
-            self._optimizer.currentText(),
+            self._optimizer.currentData(),
             self._checkpointing.isChecked(),
         )
 

@@ -6,7 +6,7 @@ from quantgui.checkpoint.resolve import resolve
 from quantgui.fit.estimate import estimate_table
 from quantgui.fit.settings import FitSettings
 from quantgui.gui.fit.columns import COLUMNS
-from quantgui.gui.fit.groups import GGUF, HUGGING_FACE, grouped
+from quantgui.gui.fit.groups import GGUF, HUGGING_FACE, ORDER, group_of, grouped, order_for
 from quantgui.hardware.catalogue import target
 from quantgui.types import MemoryEstimate
 
@@ -25,6 +25,14 @@ def test_every_row_is_in_exactly_one_group_once_all_are_unfolded(estimates) -> N
     shown = [row.scheme_id for group in groups for row in group.rows]
     assert sorted(shown) == sorted(e.scheme_id for e in estimates)
     assert all(group.folded == 0 for group in groups)
+
+
+def test_the_group_of_the_recommended_row_comes_first(estimates) -> None:
+    for hardware in (target("RTX 3060"), target("Apple M4")):
+        for best in estimates:
+            order = order_for(hardware, best)
+            assert order[0] == group_of(best)
+            assert sorted(order) == sorted(ORDER)
 
 
 def test_folding_hides_rare_types_but_never_those_to_keep(estimates) -> None:
