@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from quantgui.fit.quality_loss import quality_loss
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.speed import speed_of
 from quantgui.fit.weights import WeightBytes, active_bytes
-from quantgui.types import HardwareTarget, MemoryEstimate, MemoryKind, SpeedEstimate, Verdict
+from quantgui.types import HardwareTarget, MemoryEstimate, MemoryKind, ModelConfig, SpeedEstimate, Verdict
 
 
 def completed(
-    estimate: MemoryEstimate, weights: WeightBytes, hardware: HardwareTarget, settings: FitSettings
+    estimate: MemoryEstimate,
+    weights: WeightBytes,
+    hardware: HardwareTarget,
+    settings: FitSettings,
+    published_as: str = "",
 ) -> MemoryEstimate:
     """The estimate with its speed and its expected quality loss; each None where it is not known."""
-    quality = quality_loss(estimate.scheme_id, estimate.bits_per_weight, weights.parameters, settings.imatrix)
+    quality = quality_loss(
+        estimate.scheme_id, estimate.bits_per_weight, weights.parameters, settings.imatrix, published_as
+    )
     return replace(estimate, speed=_speed(estimate, weights, hardware, settings), quality=quality)
+
+
+def published_as(config: ModelConfig | None) -> str:
+    """The config's quant_method, "" where it states none."""
+    stated = config.raw.get("quantization_config") if config is not None else None
+    method = stated.get("quant_method") if isinstance(stated, Mapping) else None
+    return method if isinstance(method, str) else ""
 
 
 def _speed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantgui.fit.completion import completed
+from quantgui.fit.completion import completed, published_as
 from quantgui.fit.corrections import Corrections
 from quantgui.fit.demand import Demand
 from quantgui.fit.gguf_weights import gguf_weights
@@ -149,7 +149,8 @@ def _estimates(
 ) -> list[MemoryEstimate]:
     situation = situation_of(checkpoint, runtime, hardware, settings, corrections)
     placed = [_placed(row, situation) for row in weights]
-    return [completed(_estimate(row, placed, situation), row.weights, hardware, settings) for row in placed]
+    packed = published_as(checkpoint.config)
+    return [completed(_estimate(row, placed, situation), row.weights, hardware, settings, packed) for row in placed]
 
 
 def _placed(weights: WeightBytes, situation: Situation) -> Placed:

@@ -15,11 +15,11 @@ from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
 from quantgui.fit.budget import budget_of
 from quantgui.fit.estimate import estimate_all, estimate_gguf, estimate_table
 from quantgui.fit.quality_loss import SLIGHT, quality_loss, severity
-from quantgui.fit.recommendation import Recommendation, recommend
+from quantgui.fit.recommendation import SERVERS, Recommendation, recommend
 from quantgui.fit.rules_of_thumb import rule_of_thumb
 from quantgui.fit.settings import MAX_BATCH, FitSettings
 from quantgui.hardware.catalogue import CatalogueDevice, devices, target
-from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, UserError, Verdict
+from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, Runtime, UserError, Verdict
 from quantgui.units import count, digits, memory
 from quantgui.units import parameters as parameter_count
 
@@ -172,12 +172,17 @@ def default_targets(this_machine: HardwareTarget | None = None) -> tuple[Hardwar
 def compare(
     checkpoint: Checkpoint, targets: Sequence[HardwareTarget], settings: FitSettings | None = None
 ) -> tuple[ComparisonRow, ...]:
-    """The recommended row of one model on each of several devices, with the rule of thumb beside it."""
+    """The recommended row of one model on each of several devices, with the rule of thumb beside it.
+
+    Where no runtime is asked for, servers are estimated in vLLM, which is what runs there.
+    """
     settings = settings or FitSettings()
     return tuple(_compared(checkpoint, hardware, settings) for hardware in targets)
 
 
 def _compared(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> ComparisonRow:
+    if settings.runtime is None and hardware.kind in SERVERS:
+        settings = replace(settings, runtime=Runtime.VLLM)
     rows = estimate_table(checkpoint, hardware, settings)
     chosen = recommend(rows, hardware)
     row = next((row for row in rows if chosen is not None and row.scheme_id == chosen.scheme_id), None)

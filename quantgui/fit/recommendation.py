@@ -93,7 +93,7 @@ def recommend(estimates: Sequence[MemoryEstimate], hardware: HardwareTarget | No
     """The best row and the reason for it; None where nothing runs at all.
 
     `hardware` adds the size that it fits, and what suits the device: llama.cpp's files on a person's own computer, at
-    4 bits where there is no GPU, since its processors read the fewest bytes then.
+    4 bits where there is no GPU (8 for small models), since processors are slow readers.
     """
     limit = budget_of(hardware).primary_bytes if hardware is not None else None
     rows = [row for row in estimates if row.verdict is not Verdict.TOO_LARGE and row.part(MemoryKind.WEIGHTS)]
@@ -113,7 +113,8 @@ def _suits(row: MemoryEstimate, hardware: HardwareTarget | None) -> bool:
         return hardware.kind in SERVERS or row.scheme_id not in NEEDS_A_RECENT_GPU
     if row.runtime in (Runtime.TRANSFORMERS, Runtime.VLLM):
         return False
-    return bool(hardware.accelerators) or row.bits_per_weight <= FOUR_BITS or _parameters(row) < SMALL_MODEL
+    most = EIGHT_BITS if _parameters(row) < SMALL_MODEL else FOUR_BITS
+    return bool(hardware.accelerators) or row.bits_per_weight <= most
 
 
 def _parameters(row: MemoryEstimate) -> float:
@@ -141,9 +142,11 @@ def _chosen(
 def _rank(row: MemoryEstimate, hub_first: bool) -> tuple[float, float, bool, bool, float]:
     """Least loss first (none and hardly any are alike), then what is usual on the device, then the known names."""
     loss = max(_loss(row), HARDLY_ANY)
+    if _loss(row) == 0 and row.bits_per_weight < SIXTEEN_BITS[0]:
+        loss = 0  # the format that the weights are published in: more bits add nothing
     ratio = row.quality.perplexity_ratio if row.quality is not None else None
     excess = 0 if loss <= HARDLY_ANY else round((ratio or UNKNOWN_RATIO) / SAME_RATIO)
-    is_hub = row.runtime is not Runtime.LLAMA_CPP
+    is_hub = row.runtime in (Runtime.TRANSFORMERS, Runtime.VLLM)
     return -loss, -excess, is_hub == hub_first, row.scheme_id in KNOWN_NAMES, row.bits_per_weight
 
 

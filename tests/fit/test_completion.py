@@ -4,6 +4,7 @@ import pytest
 
 from quantgui.checkpoint.catalogue import find_entry
 from quantgui.fit.estimate import estimate_table
+from quantgui.fit.recommendation import recommend
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
 from quantgui.hardware.custom import custom_target
@@ -38,3 +39,13 @@ def test_an_unknown_bandwidth_leaves_the_memory_and_the_quality() -> None:
 def test_slots_share_the_context(slots: int) -> None:
     rows = estimate_table(MODEL, target("RTX 4090"), FitSettings(8192, slots=slots))
     assert all(row.speed for row in rows if row.verdict is Verdict.FITS)
+
+
+def test_weights_packed_as_they_were_published_lose_nothing() -> None:
+    rows = {row.scheme_id: row for row in estimate_table(find_entry("gpt-oss-20b").checkpoint(), target("RTX 4090"))}
+    quality = rows["MXFP4_MOE"].quality
+    assert quality is not None
+    assert quality.words == "no loss"
+    recommendation = recommend(tuple(rows.values()), target("RTX 4090"))
+    assert recommendation is not None
+    assert recommendation.scheme_id == "MXFP4_MOE", "more bits add nothing"

@@ -18,7 +18,7 @@ from quantgui.fit.questions import (
 )
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
-from quantgui.types import MemoryEstimate, UserError, Verdict
+from quantgui.types import MemoryEstimate, Runtime, UserError, Verdict
 
 MODEL = find_entry("Llama-3.1-8B-Instruct").checkpoint()
 CARD = target("RTX 3060")
@@ -117,3 +117,11 @@ def test_devices_are_compared_side_by_side_with_the_rule_of_thumb() -> None:
         assert (compared.recommendation is None) == (compared.estimate is None)
         if compared.recommendation is not None and compared.estimate is not None:
             assert compared.recommendation.scheme_id == compared.estimate.scheme_id
+            is_server = compared.hardware.kind == "datacenter GPU"
+            assert (compared.estimate.runtime is Runtime.VLLM) == is_server, "servers run vLLM"
+
+
+def test_a_runtime_that_is_asked_for_is_compared_everywhere() -> None:
+    (compared,) = compare(MODEL, [target("A100")], FitSettings(runtime=Runtime.LLAMA_CPP))
+    assert compared.estimate is not None
+    assert compared.estimate.runtime is Runtime.LLAMA_CPP

@@ -62,6 +62,12 @@ def test_without_a_gpu_a_large_model_gets_four_bits() -> None:
     assert recommendation.scheme_id == "Q4_K_M"
 
 
+def test_without_a_gpu_a_small_model_gets_eight() -> None:
+    recommendation = chosen("Qwen3-0.6B", "Raspberry Pi 5")
+    assert recommendation is not None
+    assert recommendation.scheme_id == "Q8_0"
+
+
 @pytest.mark.parametrize("hardware", ["RTX 3060", "RTX 4090", "2xRTX 4090", "A100", "Apple M4", "Snapdragon 8 Elite"])
 @pytest.mark.parametrize("name", ["Llama-3.1-8B-Instruct", "gpt-oss-20b", "Qwen2.5-72B-Instruct"])
 def test_nothing_lossy_is_chosen_while_something_better_fits(name: str, hardware: str) -> None:
