@@ -37,6 +37,8 @@ class Controls(QWidget):
         self._kv = _choices("Type of the KV cache", list(KV_TYPES), "KV cache type")
         self._kv.currentTextChanged.connect(lambda text: state.change_fit(kv_dtype=text))
         self._runtime = _choices("Program that runs the model", [ALL_RUNTIMES, *RUNTIMES.values()], "Runtime")
+        for number, name in enumerate(RUNTIMES.values(), start=1):
+            self._runtime.setItemData(number, glossary.explain(name), Qt.ItemDataRole.ToolTipRole)
         self._runtime.currentIndexChanged.connect(lambda index: state.change_fit(runtime=_runtime_at(index)))
         self._devices = whole_number("Number of devices", 1, MAX_COUNT, 1)
         self._devices.valueChanged.connect(self._change_devices)

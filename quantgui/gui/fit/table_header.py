@@ -80,13 +80,6 @@ def paint_sort_mark(painter: QPainter, cell: QRectF, up: bool) -> None:
 
 def _paint_axis(painter: QPainter, cell: QRectF, scale: Scale) -> None:
     colors = theme.current()
-    painter.setFont(theme.font(theme.SMALL))
-    painter.setPen(colors.color("muted"))
-    for nbytes, text in scale.ticks:
-        x = bar_x(nbytes, scale, cell)
-        shown = f"{text} {scale.unit}" if nbytes == scale.ticks[-1][0] else text
-        room = QRectF(x - 40, cell.bottom() - _LINE - 5, 80, _LINE)
-        painter.drawText(room, Qt.AlignmentFlag.AlignCenter, shown)
     painter.setFont(theme.font(theme.SMALL, QFont.Weight.Medium))
     metrics = QFontMetricsF(painter.font())
     for line, limit in enumerate(scale.limits):
@@ -108,3 +101,19 @@ def _paint_axis(painter: QPainter, cell: QRectF, scale: Scale) -> None:
         room = QRectF(min(x + 4, cell.right() - width), top, width, _LINE)
         painter.fillRect(room, colors.color("surface"))
         painter.drawText(room, Qt.AlignmentFlag.AlignLeft, words)
+    _paint_ticks(painter, cell, scale)
+
+
+def _paint_ticks(painter: QPainter, cell: QRectF, scale: Scale) -> None:
+    """Numbers of the axis, over the lines of the limits."""
+    colors = theme.current()
+    painter.setFont(theme.font(theme.SMALL))
+    painter.setPen(colors.color("muted"))
+    metrics = QFontMetricsF(painter.font())
+    for nbytes, text in scale.ticks:
+        x = bar_x(nbytes, scale, cell)
+        shown = f"{text} {scale.unit}" if nbytes == scale.ticks[-1][0] else text
+        width = metrics.horizontalAdvance(shown) + 2
+        room = QRectF(x - width / 2, cell.bottom() - _LINE - 5, width, _LINE)
+        painter.fillRect(room, colors.color("surface"))
+        painter.drawText(room, Qt.AlignmentFlag.AlignCenter, shown)

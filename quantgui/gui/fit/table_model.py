@@ -101,6 +101,8 @@ class TableModel(QAbstractItemModel):
             if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
                 return column.text(line)
             return column.tip(line) if role == Qt.ItemDataRole.ToolTipRole and column.tip else None
+        if line is Line.GROUP and role == Qt.ItemDataRole.ToolTipRole:
+            return glossary.explain(self.group(index).id)
         if index.column() == 0 and role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             group = self.group(index)
             return TITLES[group.id] if line is Line.GROUP else fold_words(group)

@@ -13,12 +13,17 @@ from PySide6.QtWidgets import QLineEdit
 
 from quantgui.fit.questions import default_targets
 from quantgui.fit.training import TrainingKind
+from quantgui.gui import glossary
 from quantgui.gui.app_state import AppState
-from quantgui.gui.fit import export_menu
+from quantgui.gui.fit import export_menu, training_panel
 from quantgui.gui.fit.ask_panel import AskPanel
+from quantgui.gui.fit.columns import COLUMNS
 from quantgui.gui.fit.compare_panel import ComparePanel
+from quantgui.gui.fit.groups import TITLES
+from quantgui.gui.fit.legend import Mark
 from quantgui.gui.fit.training_panel import TrainingPanel
 from quantgui.gui.fit.view import FitPage
+from quantgui.gui.fit.words import PARTS, RUNTIMES
 from quantgui.hardware.catalogue import target
 
 WAIT_MS = 20_000
@@ -149,3 +154,19 @@ def test_the_command_of_the_picked_row_can_be_copied(qtbot, opened: AppState) ->
     page.fits.picked.emit("BF16")
     page.fits.details.copy_command()
     assert QGuiApplication.clipboard().text() == export_menu.command(opened, "BF16") != ""
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(column.word or column.title for column in (*COLUMNS, *training_panel.COLUMNS)),
+        *PARTS.values(),
+        *(mark.value for mark in Mark),
+        *RUNTIMES.values(),
+        *TITLES,
+        *("Context", "Slots", "KV cache type", "Runtime", "Devices", "Batch", "Flash attention", "Importance matrix"),
+        *("Gradient checkpointing", "Rank", "Sequence", "Optimizer", "Rule of thumb", "Recommended"),
+    ],
+)
+def test_every_word_of_the_page_is_explained(word: str) -> None:
+    assert glossary.explain(word)
