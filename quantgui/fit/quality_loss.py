@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from quantgui.quant.registry import rows
@@ -70,6 +70,7 @@ def published_losses() -> dict[str, PublishedLoss]:
     return {scheme_id: _row(row, data["sources"][row["source"]]) for scheme_id, row in data["rows"].items()}
 
 
+@lru_cache(maxsize=4096)
 def quality_loss(
     scheme_id: str,
     bits_per_weight: float = 0.0,
