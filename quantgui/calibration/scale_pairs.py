@@ -67,9 +67,9 @@ def find_pairs(block: Block) -> list[ScalePair]:
     pairs = []
     used: list[str] = []
     for address, (inputs, names) in groups.items():
-        candidates = [norms[address]] if address in norms else list(_linear_candidates(block, used, inputs, config))
+        is_norm = address in norms
+        candidates = [norms[address]] if is_norm else _linear_candidates(block, used, inputs, config)
         for source, bias, rows in candidates:
-            is_norm = address in norms
             offset = _offset(block, source) if is_norm else 0.0
             pair = ScalePair(tuple(names), source, bias, rows, is_norm, offset)
             if not set(names) & {source} and _holds(block, pair):

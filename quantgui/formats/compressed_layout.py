@@ -26,6 +26,8 @@ class CompressedLayout:
         )
         if reason := linear_objection(tensor, config, "compressed-tensors", experts):
             return reason
+        if _has_input_scale(scheme) and tensor.layer is None:
+            return "calibration finds scales for the inputs of numbered layers only"
         try:
             scheme.scale_shape(tensor.shape)
         except ValueError as error:

@@ -9,7 +9,6 @@ w = scale * (code - zero), codes and zeros unsigned. Version 1 stores zeros less
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from quantgui import __version__
 from quantgui.formats.bit_packing import BLOCK, pack_rows, unpack_rows
 from quantgui.formats.format import Format
+from quantgui.formats.gptqmodel_library import prepare_library, with_dense_layers
 from quantgui.formats.linear_only import linear_objection
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
@@ -169,19 +169,8 @@ def mix_objection(assignments: Sequence[Assignment]) -> str:
 
 def dense_model(load: Callable[..., Any]) -> Any:
     """The model as the library loads it, its layers replaced by dense ones with the weights the library computes."""
-    import torch
-
     prepare_library()
-    model = load()
-    for name, module in [*model.named_modules()]:
-        if hasattr(module, "qweight"):
-            weight = module.dequantize_weight().T.contiguous()
-            dense = torch.nn.Linear(module.in_features, module.out_features, bias=False)
-            dense.weight = torch.nn.Parameter(weight, requires_grad=False)
-            if module.bias is not None:
-                dense.bias = torch.nn.Parameter(module.bias, requires_grad=False)
-            model.set_submodule(name, dense)
-    return model
+    return with_dense_layers(load(), lambda module: module.dequantize_weight().T)
 
 
 def dense_layer(scheme: Scheme, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -198,12 +187,6 @@ def dense_layer(scheme: Scheme, parts: Mapping[str, torch.Tensor]) -> torch.Tens
     if scheme.storage.version == 1:
         convert_gptq_v1_to_v2_format_module(layer, scheme.bits, layer.pack_dtype)
     return layer.dequantize_weight().T
-
-
-def prepare_library() -> None:
-    """What gptqmodel needs before it is imported: few worker processes, and no compiler."""
-    os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
-    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
 FORMAT = Format("gptq", "gptqmodel", quantization_config, mix_objection, dense_model, dense_layer, loads_on_meta=False)

@@ -29,7 +29,7 @@ from quantgui.pipeline.source import source_folder
 from quantgui.pipeline.tensor_work import dequantized_again, keep_tensor, quantize_tensor
 from quantgui.quant.calibrated import CalibratedTensor, Fold, calibration_of
 from quantgui.quant.method import RowArithmetic, ValueRange
-from quantgui.quant.registry import all_methods, arithmetic, row_method, settings
+from quantgui.quant.registry import all_methods, arithmetic, build, settings
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.recipe import Recipe
@@ -111,7 +111,7 @@ def prepare_calibration(
 def _calibration(recipe: Recipe) -> Calibration:
     """One text serves all calibrated schemes of a recipe: that of the base, else that of the first rule with one."""
     specs = [recipe.base, *(rule.scheme for rule in recipe.rules if rule.scheme is not None)]
-    spec = next(spec for spec in specs if row_method(spec.id).calibrated is not None)
+    spec = next(spec for spec in specs if all_methods()[build(spec).method].calibrated is not None)
     return calibration_of(settings(spec))
 
 
@@ -182,6 +182,7 @@ class _Run:
         self._calibrated: set[str] = set()
         self._folds: dict[str, Fold] = {}
         self._unseen: list[str] = []
+        self._unscaled: list[str] = []
         self.reports: dict[str, TensorReport] = {}
 
     def everything(self) -> Simulation:
@@ -210,6 +211,8 @@ class _Run:
             ) from error
         if self._unseen:
             self._emit(Log(f"No calibration token reached {_few(self._unseen)}: rounded to nearest.", "warning"))
+        if self._unscaled:
+            self._emit(Log(f"Nothing before {_few(self._unscaled)} can take a scale: quantized without one."))
         return Simulation(self._prepared.samples[0], logits, self._folds)
 
     def _members(self, walk: Walk) -> list[list[str]]:
@@ -252,6 +255,8 @@ class _Run:
             tensor = folded.to(tensor.dtype) if result.quantized is None else folded
         if result.unseen:
             self._unseen.append(result.name)
+        elif result.unscaled:
+            self._unscaled.append(result.name)
         if result.quantized is None:
             report = keep_tensor(assignment, tensor, self._pool, self._write, self._advance(result.name))
         else:

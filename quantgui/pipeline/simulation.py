@@ -32,9 +32,9 @@ class Simulation:
         tensors = {"ids": self.ids, "logits": self.logits[:_LOGITS_TOKENS].contiguous()}
         for name, fold in self.folds.items():
             if fold.rows is not None:
-                tensors[f"rows {name}"] = fold.rows.cpu().contiguous()
+                tensors[f"rows {name}"] = fold.rows.cpu().clone()
             if fold.columns is not None:
-                tensors[f"columns {name}"] = fold.columns.cpu().contiguous()
+                tensors[f"columns {name}"] = fold.columns.cpu().clone()  # linears that share inputs share it
         offsets = {name: str(fold.offset) for name, fold in self.folds.items()}
         save_file(tensors, folder / SIMULATION_NAME, offsets)
 

@@ -28,7 +28,9 @@ ALL = [spec for entry in rows() for spec in variants(entry)]
 @pytest.mark.parametrize("spec", ALL, ids=lambda s: f"{s.id}-{'-'.join(map(str, s.parameters.values()))}")
 def test_estimated_bytes_are_the_encoded_bytes_and_decoding_gives_the_same_weights(spec):
     scheme = build(spec)
-    tensor = TensorInfo("model.layers.0.mlp.up_proj.weight", SHAPE, "BF16", 2 * SHAPE[0] * SHAPE[1], role=Role.MLP)
+    tensor = TensorInfo(
+        "model.layers.0.mlp.up_proj.weight", SHAPE, "BF16", 2 * SHAPE[0] * SHAPE[1], role=Role.MLP, layer=0
+    )
     assert scheme.storage.objection(scheme, tensor, CONFIG) == ""
     weight = torch.randn(SHAPE, generator=torch.Generator().manual_seed(5))
     method = arithmetic(scheme)

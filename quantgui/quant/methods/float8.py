@@ -6,12 +6,14 @@ blocks as introduced by DeepSeek-V3 (arXiv:2412.19437, section 3.3.2).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quantgui.formats.float_quantized import FloatQuantized
+from quantgui.quant.calibrated import CALIBRATION
 from quantgui.quant.method import Kind, Method, RowArithmetic, SchemeRow, ValueRange
 from quantgui.quant.storage_rounding import rounded_up
-from quantgui.schemes.parameters import Parameter
+from quantgui.schemes.parameters import Parameter, ParameterValue
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Activations, Granularity, Scheme
 
@@ -71,19 +73,23 @@ def _block_absmax(rows: torch.Tensor) -> torch.Tensor:
     return padded.view(-1, BLOCK, by_column.shape[1]).amax(dim=1)
 
 
-def make(*, granularity: str, activations: str) -> Scheme:
-    """The FP8 scheme with a scale per "channel", "tensor" or "block"; activations "none" or "dynamic"."""
+def make(*, granularity: str, activations: str, **_: ParameterValue) -> Scheme:
+    """The FP8 scheme with a scale per "channel", "tensor" or "block"; activations "none", "dynamic" or "static".
+
+    Kernels for blocks know activations per token only, so that is what "static" means there.
+    """
     grain = Granularity(granularity)
     block = BLOCK if grain is Granularity.BLOCK else None
+    static = activations == "static" and block is None
     return Scheme(
         "FP8",
-        "float8",
+        "static_activations" if static else "float8",
         "float",
         8,
         FloatQuantized(),
         grain,
         group_size=block,
-        activations=None if activations == "none" else Activations("float", group_size=block),
+        activations=None if activations == "none" else Activations("float", dynamic=not static, group_size=block),
     )
 
 
@@ -111,11 +117,12 @@ METHOD = Method(
                 Parameter(
                     "activations",
                     "Activations",
-                    "Rounded to FP8 per token while the model runs, which is what makes it fast; or left as they are.",
+                    "Their scale: found per token while the model runs, or one per layer from calibration text.",
                     "dynamic",
-                    choices=("dynamic", "none"),
-                    choice_titles=("8 bits, per token", "As they are"),
+                    choices=("dynamic", "static", "none"),
+                    choice_titles=("A scale per token", "One scale per layer", "As they are"),
                 ),
+                *(replace(parameter, advanced=True) for parameter in CALIBRATION),
             ),
         ),
     ),
