@@ -9,7 +9,7 @@ from quantgui.gui.app_state import AppState
 from quantgui.gui.widgets.buttons import icon_button
 from quantgui.gui.widgets.text import label, small
 from quantgui.jobs.fold import RunState, RunStatus
-from quantgui.jobs.job import EvaluateJob, InspectJob, Job, QuantizeJob, VerifyJob
+from quantgui.jobs.job import EvaluateJob, GenerateJob, ImatrixJob, InspectJob, Job, QuantizeJob, VerifyJob
 
 
 class JobStrip(QWidget):
@@ -37,7 +37,7 @@ class JobStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(column)
         layout.addWidget(icon_button("close", "Cancel the running job", state.cancel_run))
-        for signal in (state.run_changed, state.runs.quality.changed):
+        for signal in (state.run_changed, state.runs.quality.changed, state.runs.trial.changed):
             signal.connect(self._show)
         self._show()
 
@@ -62,6 +62,10 @@ def job_title(job: Job) -> str:
         return "Inspecting"
     if isinstance(job, EvaluateJob):
         return "Measuring quality"
+    if isinstance(job, GenerateJob):
+        return "Trying it out"
+    if isinstance(job, ImatrixJob):
+        return "Computing importance"
     return "Verifying" if isinstance(job, VerifyJob) else "Reading"
 
 

@@ -54,6 +54,12 @@ class RunControl(QObject):
         self.state = state
         self.changed.emit()
 
+    def forget(self) -> None:
+        """Drop what the last job left. Raises RuntimeError while a job is at work."""
+        if self._thread is not None:
+            raise RuntimeError("a job is already running")
+        self.state = None
+
     def close(self) -> None:
         """Stop the job and wait for its thread: the window is closing."""
         if self._thread is not None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from quantgui.gui.run_control import RunControl
 from quantgui.gui.run_times import TimeBook
+from quantgui.gui.try_it.trial import Trial
 from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.fold import RunState, state_of_run
 from quantgui.jobs.job import EvaluateJob, InspectJob, QuantizeJob, new_job_id
@@ -17,7 +18,10 @@ from quantgui.types import UserError
 
 
 class Runs(QObject):
-    """`main` holds the run that the pages show, `quality` the measurement of one. Refusals become a message."""
+    """`main` holds the run that the pages show, `quality` the measurement of one, `trial` what it writes.
+
+    Refusals become a message.
+    """
 
     message = Signal(object)  # a UserError
 
@@ -25,6 +29,7 @@ class Runs(QObject):
         super().__init__(parent)
         self.main = RunControl(self)
         self.quality = RunControl(self)
+        self.trial = Trial(self)
         self.times = TimeBook(times_file)
         self.main.ended.connect(self._learn)
 
@@ -32,7 +37,7 @@ class Runs(QObject):
     def at_work(self) -> RunState | None:
         """The job at work now, None where none is."""
         working = next((control for control in (self.main, self.quality) if control.is_running), None)
-        return working.state if working is not None else None
+        return working.state if working is not None else self.trial.at_work
 
     def start(self, job: QuantizeJob | InspectJob) -> None:
         """Start a run that the pages will show."""
@@ -43,6 +48,11 @@ class Runs(QObject):
         """Score the result of a run and its source on the evaluation text."""
         if not self._is_busy():
             self.quality.start(EvaluateJob(result.output, device=result.job.device, against=result.job.source))
+
+    def try_out(self, result: QuantizeResult, prompt: str, tokens: int, temperature: float) -> None:
+        """Let the result of a run and its source continue a text."""
+        if not self._is_busy():
+            self.trial.start(result, prompt, tokens, temperature)
 
     def stop_training(self) -> None:
         """End the training at work and convert what it has learned."""
@@ -56,6 +66,7 @@ class Runs(QObject):
         """Stop what is at work; its Cancelled event follows."""
         self.main.cancel()
         self.quality.cancel()
+        self.trial.cancel()
 
     def load(self, folder: str) -> None:
         """Show a finished run again."""
@@ -70,6 +81,7 @@ class Runs(QObject):
         """Stop everything and wait: the window is closing."""
         self.main.close()
         self.quality.close()
+        self.trial.close()
 
     def _is_busy(self) -> bool:
         busy = self.at_work is not None

@@ -13,6 +13,7 @@ from quantgui.gui import glossary
 from quantgui.gui.app_state import AppState
 from quantgui.gui.plots.loss_trace import LossTrace
 from quantgui.gui.run.quality_card import QualityCard
+from quantgui.gui.try_it.card import TryItCard
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_panel import ErrorPanel
@@ -76,6 +77,7 @@ class ResultPanel(QWidget):
             checked.body.addWidget(muted(warning))
         self._layout.addWidget(checked)
         self._layout.addWidget(QualityCard(self._state, result))
+        self._layout.addWidget(TryItCard(self._state, result))
         if self._state.run is not None and self._state.run.training is not None:
             self._layout.addWidget(self._loss_card())
         files = Card("Where it is")

@@ -1,0 +1,1 @@
+"""Trying a quantized model out: it and its original continue the same text."""
