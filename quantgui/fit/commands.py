@@ -11,7 +11,7 @@ import shlex
 from pathlib import PurePath
 
 from quantgui.fit.settings import FitSettings
-from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, Runtime, SourceKind
+from quantgui.types import GIB, Checkpoint, HardwareTarget, MemoryEstimate, Runtime, SourceKind
 
 GPU_SHARE = 0.9
 """vLLM's own default for --gpu-memory-utilization."""
@@ -64,10 +64,8 @@ def llama_server(
         kv_type = "q8_0" if settings.kv_dtype == "fp8" else settings.kv_dtype  # llama.cpp has no 8-bit float cache
         words += ["-ctk", kv_type, "-ctv", kv_type]
     words += ["-fa", "on" if settings.flash_attention else "off", "-np", str(slots)]
-    sizes = [gpu.memory_bytes for gpu in hardware.accelerators]
-    if len(set(sizes)) > 1:
-        words += ["-ts", ",".join(str(round(size / 2**30)) for size in sizes)]
-    return shlex.join(words)
+    split = _split(estimate, hardware)
+    return shlex.join([*words, "-ts", split] if split else words)
 
 
 def vllm_serve(
@@ -123,6 +121,17 @@ def transformers_snippet(estimate: MemoryEstimate, checkpoint: Checkpoint, path:
             "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0]))",
         ]
     )
+
+
+def _split(estimate: MemoryEstimate, hardware: HardwareTarget) -> str:
+    """What each of several unequal GPUs takes: its layers where they are placed, else its GiB; "" where that is even."""
+    gpus = hardware.accelerators
+    names = {gpu.name for gpu in gpus}
+    loads = estimate.placement.devices if estimate.placement is not None else ()
+    parts = [load.layers or 0 for load in loads if load.name in names]
+    if len(parts) < len(gpus) or not any(parts):
+        parts = [round(gpu.memory_bytes / GIB) for gpu in gpus]
+    return ",".join(map(str, parts)) if len(set(parts)) > 1 and len({gpu.memory_bytes for gpu in gpus}) > 1 else ""
 
 
 def _gguf_file(checkpoint: Checkpoint, file_type: str) -> str:

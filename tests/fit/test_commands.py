@@ -12,7 +12,7 @@ from quantgui.checkpoint.catalogue import find_entry
 from quantgui.fit.commands import command_for, llama_server, mlx_generate, transformers_snippet, vllm_serve
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
-from quantgui.types import HardwareTarget, MemoryEstimate, Placement, Runtime, Verdict
+from quantgui.types import DeviceLoad, HardwareTarget, MemoryEstimate, Placement, Runtime, Verdict
 
 MODEL = find_entry("Llama-3.1-8B-Instruct").checkpoint()
 CARD = target("RTX 3060")
@@ -52,6 +52,9 @@ def test_offload_and_unequal_gpus_are_passed_on() -> None:
     found = options(llama_server(row(placement=Placement((), "", 20, 33)), MODEL, both, SETTINGS))
     assert found["-ngl"] == "20"
     assert found["-ts"] == "24,12"
+    loads = tuple(DeviceLoad(gpu.name, 1, gpu.memory_bytes, n) for gpu, n in ((large, 23), (small, 10)))
+    placed = options(llama_server(row(placement=Placement(loads, "", 33, 33)), MODEL, both, SETTINGS))
+    assert placed["-ts"] == "23,10"
     experts = options(llama_server(row(placement=Placement((), "", 33, 33, 12)), MODEL, CARD, SETTINGS))
     assert (experts["-ngl"], experts["--n-cpu-moe"]) == ("99", "12")
     assert "-ngl" not in llama_server(row(), MODEL, target("Raspberry Pi 5"), SETTINGS)
