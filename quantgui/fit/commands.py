@@ -124,7 +124,7 @@ def transformers_snippet(estimate: MemoryEstimate, checkpoint: Checkpoint, path:
 
 
 def _split(estimate: MemoryEstimate, hardware: HardwareTarget) -> str:
-    """What each of several unequal GPUs takes: its layers where they are placed, else its GiB; "" where that is even."""
+    """What each of several unequal GPUs takes: its layers where placed, else its GiB; "" where that is even."""
     gpus = hardware.accelerators
     names = {gpu.name for gpu in gpus}
     loads = estimate.placement.devices if estimate.placement is not None else ()
