@@ -8,6 +8,7 @@ from pathlib import Path
 
 from quantgui.checkpoint.catalogue import find_entry
 from quantgui.checkpoint.hub_cache import find_cached
+from quantgui.checkpoint.local_stores import stored_name
 from quantgui.checkpoint.opening import open_checkpoint
 from quantgui.resource_files import resource
 from quantgui.types import Checkpoint, UserError
@@ -24,7 +25,8 @@ def resolve(reference: str) -> Checkpoint:
     if reference == DEMO:
         return demo_checkpoint()
     if _exists(reference) or _looks_like_path(reference) or not reference.strip():
-        return open_checkpoint(reference)
+        checkpoint = open_checkpoint(reference)
+        return replace(checkpoint, name=stored_name(checkpoint.path) or checkpoint.name)
     cached = find_cached(reference)
     if cached is not None:
         return open_checkpoint(cached.path)

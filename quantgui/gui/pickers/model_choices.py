@@ -8,6 +8,7 @@ from pathlib import Path
 
 from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
 from quantgui.checkpoint.hub_cache import cached_models
+from quantgui.checkpoint.local_stores import stored_models
 from quantgui.checkpoint.resolve import DEMO
 
 UNSUPPORTED = "Cannot be estimated yet: its architecture is not known here. A folder with its weights can be opened."
@@ -28,9 +29,13 @@ class ModelChoice:
 
 
 def model_choices(recent: Sequence[str]) -> list[ModelChoice]:
-    """The bundled model, recent ones, Hugging Face's cache, the catalogue; each reference once, in this order."""
+    """The bundled model, recent ones, Hugging Face's cache, the stores of Ollama and LM Studio, the catalogue.
+
+    Each reference once, in this order.
+    """
     choices = [ModelChoice(DEMO, "demo", "Bundled", note="A small Llama that comes with QuantGUI."), *_recent(recent)]
     choices += [ModelChoice(m.path, m.name, "On this machine", nbytes=m.nbytes, note=m.path) for m in cached_models()]
+    choices += [ModelChoice(m.path, m.name, m.program, nbytes=m.nbytes, note=m.path) for m in stored_models()]
     choices += [_from_catalogue(entry) for entry in catalogue()]
     return list({choice.reference: choice for choice in reversed(choices)}.values())[::-1]
 
