@@ -100,7 +100,7 @@ def vocabulary_keys(vocabulary: Vocabulary) -> list[KeyValue]:
     if vocabulary.has_scores:
         keys.append(array_of(f"{prefix}.scores", ValueKind.FLOAT32, [token.score for token in tokens]))
     keys.append(array_of(f"{prefix}.token_type", ValueKind.INT32, [token.kind for token in tokens]))
-    if vocabulary.merges:
+    if vocabulary.model == "gpt2":  # llama.cpp wants the key although there are none
         keys.append(array_of(f"{prefix}.merges", ValueKind.STRING, vocabulary.merges))
     flags = {
         "add_space_prefix": vocabulary.adds_space,
