@@ -46,14 +46,14 @@ class AskPanel(Card):
         self._picked = picked
         self._device: DeviceAnswer | None = None
         self._models: list[ModelCandidate] = []
-        self._slots = self._search(self._show_slots)
-        self._smallest = self._search(self._show_smallest)
-        self._biggest = self._search(self._show_biggest)
         self._longest_question = Question("")
         self._slots_question = Question("", self._find_slots)
         self._smallest_question = Question("", self._find_smallest)
         self._speed_question = Question("Which precision writes at least")
         self._biggest_question = Question("", self._find_biggest)
+        self._slots = self._search(self._slots_question, self._show_slots)
+        self._smallest = self._search(self._smallest_question, self._show_smallest)
+        self._biggest = self._search(self._biggest_question, self._show_biggest)
         self._add_fields()
         inner = QWidget()
         inner.setProperty("role", "plain")
@@ -84,10 +84,10 @@ class AskPanel(Card):
         super().showEvent(event)
         self._show()
 
-    def _search(self, show: Callable[[object], None]) -> Latest:
+    def _search(self, question: Question, show: Callable[[object], None]) -> Latest:
         made = Latest(self._state, self)
         made.arrived.connect(show)
-        made.failed.connect(self._state.message)
+        made.failed.connect(lambda error: question.show_answer(f"{error.message} {error.hint}".strip()))
         return made
 
     def _add_fields(self) -> None:

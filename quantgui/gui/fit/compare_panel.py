@@ -130,6 +130,7 @@ class ComparePanel(Card):
         self.body.addWidget(self._error)
         for signal in (state.fit_changed, state.hardware_changed):
             signal.connect(self._changed)
+        state.settings_changed.connect(self._show)
         self._show()
 
     def _bar(self) -> QWidget:
@@ -202,7 +203,7 @@ class ComparePanel(Card):
         self._name.clear()
         self._lines.append(Line(hardware))
         self._keep()
-        self._next(len(self._lines) - 1)
+        self._start()
 
     def _remove(self) -> None:
         line = self.table.current()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -10,6 +11,8 @@ from PySide6.QtCore import QObject, Signal
 
 from quantgui.gui.app_state import AppState
 from quantgui.types import UserError
+
+log = logging.getLogger(__name__)
 
 
 class Latest(QObject):
@@ -53,5 +56,8 @@ class Latest(QObject):
             answer = done.result()
         except UserError as error:
             self.failed.emit(error)
+        except Exception as error:
+            log.exception("background work failed")
+            self.failed.emit(UserError("This could not be worked out.", details=f"{type(error).__name__}: {error}"))
         else:
             self.arrived.emit(answer)

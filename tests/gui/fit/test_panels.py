@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QLineEdit
 
@@ -20,6 +21,7 @@ from quantgui.gui.fit.ask_panel import AskPanel
 from quantgui.gui.fit.columns import COLUMNS
 from quantgui.gui.fit.compare_panel import ComparePanel
 from quantgui.gui.fit.groups import TITLES
+from quantgui.gui.fit.latest import Latest
 from quantgui.gui.fit.legend import Mark
 from quantgui.gui.fit.training_panel import TrainingPanel
 from quantgui.gui.fit.view import FitPage
@@ -170,3 +172,18 @@ def test_the_command_of_the_picked_row_can_be_copied(qtbot, opened: AppState) ->
 )
 def test_every_word_of_the_page_is_explained(word: str) -> None:
     assert glossary.explain(word)
+
+
+def test_of_two_requests_only_the_newer_answers_and_a_failure_is_said(qtbot, opened: AppState) -> None:
+    owner = QObject()
+    latest = Latest(opened, owner)
+    arrived: list[object] = []
+    latest.arrived.connect(arrived.append)
+    latest.ask(lambda: 1)
+    with qtbot.waitSignal(latest.arrived):
+        latest.ask(lambda: 2)
+    assert arrived == [2]
+    with qtbot.waitSignal(latest.failed) as failed:
+        latest.ask(lambda: 1 // 0)
+    assert "ZeroDivisionError" in failed.args[0].details
+    assert not latest.is_busy
