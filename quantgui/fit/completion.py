@@ -36,14 +36,18 @@ def published_as(config: ModelConfig | None) -> str:
 def _speed(
     estimate: MemoryEstimate, weights: WeightBytes, hardware: HardwareTarget, settings: FitSettings
 ) -> SpeedEstimate | None:
-    """Speed with half of one sequence's context in the cache; None for what does not run or has no bits per weight."""
-    if estimate.verdict is Verdict.TOO_LARGE or not estimate.bits_per_weight:
+    """Speed with half of one sequence's context in the cache; None for what does not run or generate.
+
+    Encoders, which keep no cache, generate nothing.
+    """
+    cache = estimate.part(MemoryKind.KV_CACHE)
+    if estimate.verdict is Verdict.TOO_LARGE or not estimate.bits_per_weight or cache == 0:
         return None
     active = active_bytes(weights)
     split = weights.split
     return speed_of(
         active,
-        (estimate.part(MemoryKind.KV_CACHE) or 0) // (settings.batch * settings.slots),
+        (cache or 0) // (settings.batch * settings.slots),
         estimate.bits_per_weight,
         split.expert_share < 1,
         estimate.placement,

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from quantgui.checkpoint.catalogue import find_entry
+from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
+from quantgui.checkpoint.config import read_config
 from quantgui.fit.estimate import estimate_table
 from quantgui.fit.recommendation import recommend
 from quantgui.fit.settings import FitSettings
@@ -49,3 +50,18 @@ def test_weights_packed_as_they_were_published_lose_nothing() -> None:
     recommendation = recommend(tuple(rows.values()), target("RTX 4090"))
     assert recommendation is not None
     assert recommendation.scheme_id == "MXFP4_MOE", "more bits add nothing"
+
+
+def test_an_encoder_generates_nothing() -> None:
+    config = {
+        "model_type": "bert",
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "vocab_size": 30_522,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+    }
+    bert = checkpoint_from_config("bert", read_config(config))
+    assert all(row.speed is None for row in estimate_table(bert, target("RTX 3060"), FitSettings(512)))
