@@ -7,12 +7,14 @@ whole layers with their part of the cache (`-ngl`).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from quantgui.fit.budget import Budget, Memory
 from quantgui.fit.demand import Demand, Load
-from quantgui.fit.layer_split import most_layers, split_layers
+from quantgui.fit.layer_split import LayerStack, most_layers, split_layers, stack_of
 from quantgui.fit.runtimes import Site, SiteKind
 from quantgui.fit.weights import WeightBytes
 from quantgui.types import DeviceLoad, Placement, Runtime, Verdict
@@ -45,7 +47,7 @@ def place(weights: WeightBytes, demand: Demand, budget: Budget, context: int | N
         return _in_ram(weights, demand, budget, context)
     if budget.unified:
         return _shared(weights, demand, budget, context)
-    fitting = on_gpus(weights, demand, budget, context)
+    fitting = _on_gpus(weights, demand, budget, context, (Verdict.FITS, Verdict.TIGHT))
     if fitting is not None:
         return fitting
     if demand.rules.can_offload:
@@ -53,24 +55,41 @@ def place(weights: WeightBytes, demand: Demand, budget: Budget, context: int | N
     return Outcome(Verdict.TOO_LARGE, demand.load(Site(SiteKind.CUDA, len(budget.gpus)), context))
 
 
-def on_gpus(weights: WeightBytes, demand: Demand, budget: Budget, context: int | None = None) -> Outcome | None:
-    """On as few dedicated GPUs as possible, with a margin where that can be; None where not even all hold it."""
-    rules, gpus = demand.rules, budget.gpus
-    need = weights.nbytes - rules.host_weights(weights)
-    for verdict in (Verdict.FITS, Verdict.TIGHT):
-        room = 0
-        for count in range(1, len(gpus) + 1):
-            memory = gpus[count - 1].nbytes
-            room += rules.comfortable(memory) if verdict is Verdict.FITS else memory
+def fits(weights: WeightBytes, demand: Demand, budget: Budget, context: int | None = None) -> bool:
+    """Whether the verdict is that it fits; quicker than to place what does not."""
+    if budget.gpus and not budget.unified:
+        return _on_gpus(weights, demand, budget, context, (Verdict.FITS,)) is not None
+    return place(weights, demand, budget, context).verdict is Verdict.FITS
+
+
+def _on_gpus(
+    weights: WeightBytes, demand: Demand, budget: Budget, context: int | None, verdicts: Sequence[Verdict]
+) -> Outcome | None:
+    """On as few dedicated GPUs as possible, with the first of the verdicts that can be had; None where none can."""
+    for verdict in verdicts:
+        limits = _limits(demand, budget, verdict)
+        for count in range(_fewest(weights, demand, limits), len(limits) + 1):
             load = demand.load(Site(SiteKind.CUDA, count), context)
-            if need + load.kv_bytes + count * load.per_device > room:
-                continue
-            chosen = gpus[:count]
-            limits = [rules.comfortable(g.nbytes) if verdict is Verdict.FITS else g.nbytes for g in chosen]
-            devices = _dealt(weights, demand, load, chosen, limits, budget.ram_bytes)
+            devices = _dealt(weights, demand, load, budget, limits[:count])
             if devices is not None:
                 return Outcome(verdict, load, devices)
     return None
+
+
+def _limits(demand: Demand, budget: Budget, verdict: Verdict) -> list[int]:
+    """Bytes that may be used of each GPU."""
+    sizes = [gpu.nbytes for gpu in budget.gpus]
+    return [demand.rules.comfortable(size) for size in sizes] if verdict is Verdict.FITS else sizes
+
+
+def _fewest(weights: WeightBytes, demand: Demand, limits: Sequence[int]) -> int:
+    """How many GPUs the weights alone need; one more than there are where not even all would do."""
+    need, room = weights.nbytes - demand.rules.host_weights(weights), 0
+    for count, limit in enumerate(limits, start=1):
+        room += limit
+        if need <= room:
+            return count
+    return len(limits) + 1
 
 
 def describe(outcome: Outcome, weights: WeightBytes, demand: Demand, budget: Budget) -> Placement | None:
@@ -140,119 +159,103 @@ def _verdict(need: int, comfortable: float, capacity: int) -> Verdict:
 
 
 def _dealt(
-    weights: WeightBytes, demand: Demand, load: Load, gpus: Sequence[Memory], limits: Sequence[int], ram_bytes: int
+    weights: WeightBytes, demand: Demand, load: Load, budget: Budget, limits: Sequence[int]
 ) -> tuple[DeviceLoad, ...] | None:
-    """The loads of the GPUs and of the RAM beside them; None where whole layers or equal shares do not fit."""
-    host = demand.rules.host_weights(weights)
+    """The loads of the first GPUs and of the RAM beside them; None where whole layers or equal shares do not fit."""
+    host, count = demand.rules.host_weights(weights), len(limits)
     need = weights.nbytes - host + load.kv_bytes
-    if len(gpus) == 1:
-        devices = [DeviceLoad(gpus[0].name, need + load.per_device, gpus[0].nbytes, len(weights.layer_bytes) or None)]
+    if need + count * load.per_device > sum(limits):
+        return None
+    gpus = budget.gpus[:count]
+    if count == 1:
+        layers = len(weights.layer_bytes) or None
+        devices = [DeviceLoad(gpus[0].name, need + load.per_device, gpus[0].nbytes, layers)]
     elif demand.rules.splits_tensors:
-        share = -(-need // len(gpus)) + load.per_device
+        share = -(-need // count) + load.per_device
         if share > min(limits):
             return None
         devices = [DeviceLoad(gpu.name, share, gpu.nbytes) for gpu in gpus]
     else:
-        sizes, last = _layer_sizes(weights, load, need)
-        counts = split_layers(sizes, last, [limit - load.per_device for limit in limits])
+        stack = _stack(weights, load, need)
+        counts = split_layers(stack, [limit - load.per_device for limit in limits])
         if counts is None:
             return None
-        devices = _layer_loads(gpus, counts, sizes, last, load.per_device, need)
+        devices = _layer_loads(gpus, limits, counts, stack, load.per_device)
     beside = host + load.host_buffers
-    return (*devices, DeviceLoad(RAM, beside, ram_bytes, 0)) if beside else tuple(devices)
+    return (*devices, DeviceLoad(RAM, beside, budget.ram_bytes, 0)) if beside else tuple(devices)
 
 
-def _layer_sizes(weights: WeightBytes, load: Load, need: int) -> tuple[list[int], int]:
-    """Bytes of each layer with its part of the cache, and of what lies behind the layers."""
-    count = len(weights.layer_bytes)
-    if not count:
-        return [], need
-    cache = load.kv_bytes // count
-    sizes = [layer + cache for layer in weights.layer_bytes]
-    return sizes, need - sum(sizes)
+def _stack(weights: WeightBytes, load: Load, need: int) -> LayerStack:
+    """The layers, each with its part of the cache; behind them what else lies on the GPUs."""
+    layers = weights.layer_bytes
+    cache = load.kv_bytes // len(layers) if layers else 0
+    return stack_of((layer + cache for layer in layers), need - sum(layers) - cache * len(layers))
 
 
 def _layer_loads(
-    gpus: Sequence[Memory], counts: Sequence[int], sizes: Sequence[int], last: int, per_device: int, need: int
+    gpus: Sequence[Memory], limits: Sequence[int], counts: Sequence[int], stack: LayerStack, per_device: int
 ) -> list[DeviceLoad]:
-    begin, devices, left = 0, [], need
-    for gpu, count in zip(gpus, counts, strict=True):
-        held = sum(sizes[begin : begin + count])
-        begin += count
-        left -= held
-        devices.append(DeviceLoad(gpu.name, held + per_device, gpu.nbytes, count or None))
-    fits_last = max(range(len(gpus)), key=lambda i: devices[i].capacity_bytes - devices[i].nbytes)
-    end = devices[fits_last]
-    devices[fits_last] = DeviceLoad(end.name, end.nbytes + left, end.capacity_bytes, end.layers)
-    return devices
+    """The loads of GPUs that take so many layers each; what lies behind them goes where there is the most room."""
+    held = stack.held(counts)
+    emptiest = max(range(len(gpus)), key=lambda index: limits[index] - held[index])
+    held[emptiest] += stack.last
+    return [
+        DeviceLoad(gpu.name, layers + per_device, gpu.nbytes, count or None)
+        for gpu, layers, count in zip(gpus, held, counts, strict=True)
+    ]
 
 
 def _offloaded(weights: WeightBytes, demand: Demand, budget: Budget, context: int | None) -> Outcome:
     """As much as fits on the GPUs, the rest in RAM; too large where that does not hold the rest either."""
     load = demand.load(Site(SiteKind.CUDA, len(budget.gpus)), context)
-    need = weights.nbytes - demand.rules.host_weights(weights) + load.kv_bytes
-    sizes, last = _layer_sizes(weights, load, need)
-    rooms = [demand.rules.comfortable(gpu.nbytes) - load.per_device for gpu in budget.gpus]
-    outcome = _experts_in_ram(weights, demand, budget, load, sizes, last, rooms)
+    stack = _stack(weights, load, weights.nbytes - demand.rules.host_weights(weights) + load.kv_bytes)
+    limits = _limits(demand, budget, Verdict.FITS)
+    outcome = None
+    if demand.rules.runtime is Runtime.LLAMA_CPP and any(weights.expert_layer_bytes):
+        outcome = _experts_in_ram(weights, demand, budget, load, stack, limits)
     if outcome is None:
-        outcome = _layers_in_ram(weights, demand, budget, load, sizes, rooms)
-    if outcome is None:
-        outcome = _all_in_ram(weights, demand, budget, context)
-    return outcome
+        outcome = _layers_in_ram(weights, budget, load, stack, limits)
+    return outcome or _all_in_ram(weights, demand, budget, context)
 
 
 def _experts_in_ram(
-    weights: WeightBytes,
-    demand: Demand,
-    budget: Budget,
-    load: Load,
-    sizes: Sequence[int],
-    last: int,
-    rooms: Sequence[int],
+    weights: WeightBytes, demand: Demand, budget: Budget, load: Load, stack: LayerStack, limits: Sequence[int]
 ) -> Outcome | None:
-    """The fewest layers whose experts stay in RAM so that everything else fits the GPUs."""
-    experts = weights.expert_layer_bytes
-    if demand.rules.runtime is not Runtime.LLAMA_CPP or not any(experts):
-        return None
-    low, high = 1, len(experts) + 1
-    while low < high:
-        middle = (low + high) // 2
-        if split_layers(_without_experts(sizes, experts, middle), last, rooms) is None:
-            low = middle + 1
-        else:
-            high = middle
-    if low > len(experts):
-        return None
-    lighter = _without_experts(sizes, experts, low)
-    counts = split_layers(lighter, last, rooms)
-    assert counts is not None
-    in_ram = sum(experts[:low]) + demand.rules.host_weights(weights) + load.host_buffers
-    if in_ram > budget.ram_bytes:
-        return None
-    need = sum(lighter) + last
-    devices = _layer_loads(budget.gpus, counts, lighter, last, load.per_device, need)
-    ram = DeviceLoad(RAM, in_ram, budget.ram_bytes)
-    return Outcome(Verdict.OFFLOAD, load, (*devices, ram), experts_in_ram=low)
+    """The fewest layers whose experts stay in RAM so that everything else fits the GPUs; None where that fails."""
+    rooms = [limit - load.per_device for limit in limits]
+    removed = (0, *accumulate(weights.expert_layer_bytes))  # by the first so many layers
+    for count in range(bisect_left(removed, stack.total - sum(rooms)), len(removed)):
+        lighter = _without_experts(stack, removed, count)
+        counts = split_layers(lighter, rooms)
+        if counts is None:
+            continue  # whole layers do not come out even yet
+        in_ram = removed[count] + demand.rules.host_weights(weights) + load.host_buffers
+        if in_ram > budget.ram_bytes:
+            return None
+        devices = _layer_loads(budget.gpus, limits, counts, lighter, load.per_device)
+        ram = DeviceLoad(RAM, in_ram, budget.ram_bytes)
+        return Outcome(Verdict.OFFLOAD, load, (*devices, ram), experts_in_ram=count)
+    return None
 
 
-def _without_experts(sizes: Sequence[int], experts: Sequence[int], count: int) -> list[int]:
-    return [size - (experts[index] if index < count else 0) for index, size in enumerate(sizes)]
+def _without_experts(stack: LayerStack, removed: Sequence[int], count: int) -> LayerStack:
+    """The stack without the experts of its first so many layers."""
+    lighter = (end - removed[min(index, count)] for index, end in enumerate(stack.ends))
+    return LayerStack(tuple(lighter), stack.last)
 
 
 def _layers_in_ram(
-    weights: WeightBytes, demand: Demand, budget: Budget, load: Load, sizes: Sequence[int], rooms: Sequence[int]
+    weights: WeightBytes, budget: Budget, load: Load, stack: LayerStack, limits: Sequence[int]
 ) -> Outcome | None:
     """As many whole layers as fit on the GPUs, from the last one on; None where not one does or RAM is too small."""
-    counts = most_layers(sizes, [max(room, 0) for room in rooms])
+    counts = most_layers(stack, [max(0, limit - load.per_device) for limit in limits])
     on_gpus = sum(counts)
-    if not on_gpus:
+    kept = stack.tail(on_gpus)
+    in_ram = weights.nbytes + load.kv_bytes - kept.total + load.host_buffers
+    if not on_gpus or in_ram > budget.ram_bytes:
         return None
-    kept = list(sizes[len(sizes) - on_gpus :])
-    devices = _layer_loads(budget.gpus, counts, kept, 0, load.per_device, sum(kept))
-    in_ram = weights.nbytes + load.kv_bytes - sum(kept) + load.host_buffers
-    if in_ram > budget.ram_bytes:
-        return None
-    ram = DeviceLoad(RAM, in_ram, budget.ram_bytes, len(sizes) - on_gpus)
+    devices = _layer_loads(budget.gpus, limits, counts, kept, load.per_device)
+    ram = DeviceLoad(RAM, in_ram, budget.ram_bytes, stack.count - on_gpus)
     return Outcome(Verdict.OFFLOAD, load, (*devices, ram), on_gpus)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from quantgui.fit.budget import Budget
 from quantgui.fit.demand import Demand
-from quantgui.fit.placement import RAM_COMFORTABLE, Outcome, place
+from quantgui.fit.placement import RAM_COMFORTABLE, Outcome, fits
 from quantgui.fit.settings import bits_per_element
 from quantgui.fit.situation import Situation
-from quantgui.fit.weights import WeightBytes
+from quantgui.fit.weights import STORED, WeightBytes
 from quantgui.types import Runtime, Verdict
 from quantgui.units import count, memory, percent
 
@@ -33,6 +33,10 @@ ADVISED = frozenset(
     }
 )
 """What people are well served with, of every size; the other rows are named only where none of these helps."""
+NATIVE_EXPERTS = "MXFP4_MOE"
+"""llama.cpp's type for mixtures alone: of a dense model it is Q8_0 by another name."""
+SPOKEN = {Runtime.VLLM: "vLLM", Runtime.MLX: "MLX"}
+"""Runtimes whose name is not written as its id."""
 APPLE_LIMIT = 0.84
 """Share of the RAM to which `iogpus`' limit can be raised without starving the system."""
 
@@ -66,6 +70,17 @@ class Placed:
         """Everything estimated."""
         return self.weights.nbytes + self.outcome.load.total
 
+    @property
+    def name(self) -> str:
+        """What a sentence calls it."""
+        return "the published checkpoint" if self.weights.scheme_id == STORED else self.weights.scheme_id
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether people are well served with it."""
+        native = self.weights.scheme_id == NATIVE_EXPERTS and any(self.weights.expert_layer_bytes)
+        return native or self.weights.scheme_id in ADVISED or self.weights.scheme_id == STORED
+
 
 def explain(row: Placed, others: Sequence[Placed], situation: Situation) -> str:
     """The reason of a verdict; `others` are the rows it could be replaced by."""
@@ -95,7 +110,8 @@ def _reason(row: Placed, demand: Demand, budget: Budget) -> str:
             "the rest would run from RAM, much slower."
         )
     if budget.device_bytes and not demand.rules.can_offload and not budget.unified:
-        return f"Needs {memory(need)}, but there are {memory(limit)} of {name}, and {demand.rules.runtime} uses no RAM."
+        runtime = SPOKEN.get(demand.rules.runtime, demand.rules.runtime)
+        return f"Needs {memory(need)}, but there are {memory(limit)} of {name}, and {runtime} uses no RAM."
     if budget.device_bytes and budget.ram_bytes and not budget.unified:
         return f"Needs {memory(row.total)}, but {name} and RAM together are {memory(budget.pooled_bytes)}."
     return (
@@ -129,15 +145,14 @@ def _lighter_usage(row: Placed, situation: Situation) -> str:
     asked = bits_per_element(demand.settings.kv_dtype)
     for kv_dtype in SMALLER_CACHES[demand.rules.runtime]:
         smaller = bits_per_element(kv_dtype) < asked
-        if smaller and place(row.weights, demand.with_kv(kv_dtype), situation.budget).verdict is Verdict.FITS:
+        if smaller and fits(row.weights, demand.with_kv(kv_dtype), situation.budget):
             changes.append(f"a KV cache in {kv_dtype}")
             break
     if not changes:
         return ""
     share = kv_bytes / row.total
     said = f"The KV cache is {percent(share)} of it; " if share >= WORTH_SAYING else ""
-    sentence = f"{said}{' or '.join(changes)} would fit."
-    return sentence[0].upper() + sentence[1:]
+    return _capital(f"{said}{' or '.join(changes)} would fit.")
 
 
 def _raised_limit(row: Placed, budget: Budget) -> str:
@@ -157,15 +172,15 @@ def _smaller_row(row: Placed, others: Sequence[Placed], situation: Situation) ->
     if not smaller:
         enough = memory(math.ceil(row.total / RAM_COMFORTABLE))
         return f"Nothing here is smaller; {enough} of {budget.primary_name} would be enough."
-    advised = [other for other in smaller if other.weights.scheme_id in ADVISED]
+    advised = [other for other in smaller if other.is_advised]
     for verdict in (Verdict.FITS, Verdict.TIGHT):
         found = next((other for other in advised if other.outcome.verdict is verdict), None)
         if found is not None and _SEVERITY[verdict] < _SEVERITY[row.outcome.verdict]:
-            return f"{found.weights.scheme_id} would {_WOULD[verdict]}."
+            return _capital(f"{found.name} would {_WOULD[verdict]}.")
     for other in advised:
         context = situation.longest.context(other.weights) or 0
         if SHORTEST_CONTEXT <= context < situation.demand.settings.context:
-            return f"{other.weights.scheme_id} with a context of {count(context)} tokens would fit."
+            return _capital(f"{other.name} with a context of {count(context)} tokens would fit.")
     return _last_resort(row, smaller, advised)
 
 
@@ -174,9 +189,13 @@ def _last_resort(row: Placed, smaller: Sequence[Placed], advised: Sequence[Place
     if row.outcome.verdict is Verdict.TOO_LARGE:
         found = next((other for other in advised if other.outcome.verdict is Verdict.OFFLOAD), None)
         if found is not None:
-            return f"{found.weights.scheme_id} would {_WOULD[Verdict.OFFLOAD]}."
+            return _capital(f"{found.name} would {_WOULD[Verdict.OFFLOAD]}.")
     best = min(smaller, key=lambda other: _SEVERITY[other.outcome.verdict])
     if _SEVERITY[best.outcome.verdict] < _SEVERITY[row.outcome.verdict]:
-        return f"Only {best.weights.scheme_id} would {_WOULD[best.outcome.verdict]}, at a cost in quality."
+        return f"Only {best.name} would {_WOULD[best.outcome.verdict]}, at a cost in quality."
     least = smaller[-1]
-    return f"Even {least.weights.scheme_id} needs {memory(least.total)}."
+    return f"Even {least.name} needs {memory(least.total)}."
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]

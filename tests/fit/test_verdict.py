@@ -103,7 +103,7 @@ def test_a_runtime_that_uses_no_ram_says_so() -> None:
     demand = demand_of(runtime=Runtime.VLLM)
     row = placed("BF16", 16, demand, CARD)
     assert row.outcome.verdict is Verdict.TOO_LARGE
-    assert "vllm uses no RAM" in said_of(row, [row], demand, CARD)
+    assert "vLLM uses no RAM" in said_of(row, [row], demand, CARD)
 
 
 @settings(deadline=None, max_examples=40)
