@@ -77,8 +77,9 @@ def write_importance(path: Path, tensors: tuple[GgufTensor, ...]) -> Path:
     random = np.random.default_rng(1)
 
     def entry(tensor: GgufTensor) -> TensorImportance:
-        matrices = tensor.shape[0] if len(tensor.shape) > 2 else 1
-        sums = random.gamma(1.0, 1.0, (matrices, tensor.shape[-1])).astype(np.float32)
+        *outer, columns = tensor.shape
+        matrices = outer[0] if len(outer) > 1 else 1
+        sums = random.gamma(1.0, 1.0, (matrices, columns)).astype(np.float32)
         return TensorImportance(sums, np.full(matrices, 64, np.float32))
 
     entries = {t.name: entry(t) for t in tensors if t.layer is not None and len(t.shape) > 1}

@@ -14,7 +14,18 @@ from quantgui.formats.gguf.file_types import FILE_TYPES
 from quantgui.formats.gguf.kernels import dequantize_rows, quantize_rows
 from quantgui.formats.gguf.size import gguf_rows
 from quantgui.formats.gguf.source import tensors_of
-from quantgui.jobs.events import Event, Finished, Progress, Started, TensorDone, VerificationStatus
+from quantgui.jobs.child import ChildProcess
+from quantgui.jobs.events import (
+    Cancelled,
+    Event,
+    Finished,
+    Progress,
+    QuantizeResult,
+    Started,
+    TensorDone,
+    Verification,
+    VerificationStatus,
+)
 from quantgui.jobs.job import QuantizeJob, VerifyJob
 from quantgui.jobs.run_library import delete_run, finished_runs
 from quantgui.jobs.run_record import read_run, record_folder
@@ -23,7 +34,7 @@ from quantgui.quant.assignment import assign
 from quantgui.quant.gguf_rows import row_id
 from quantgui.quant.registry import file_rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
-from quantgui.types import UserError
+from quantgui.types import ErrorStats, UserError
 from tests.pipeline.gguf_models import write_byte_tokenizer, write_importance, write_wide_llama
 
 
@@ -47,6 +58,12 @@ def convert(source: Path, output: Path, what: Recipe, **options) -> list[Event]:
     return events
 
 
+def result_of(events: list[Event]) -> QuantizeResult:
+    assert isinstance(events[-1], Finished)
+    assert events[-1].quantized is not None
+    return events[-1].quantized
+
+
 def arrays(path: Path) -> dict[str, tuple[str, np.ndarray]]:
     """Type and bytes of every tensor, as the gguf library reads them."""
     return {t.name: (t.tensor_type.name, np.array(t.data)) for t in gguf.GGUFReader(path).tensors}
@@ -56,7 +73,7 @@ def arrays(path: Path) -> dict[str, tuple[str, np.ndarray]]:
 def test_the_predicted_size_is_the_written_one_for_every_type(scheme_id, wide, importance, tmp_path):
     path = tmp_path / "x.gguf"
     what = recipe(scheme_id, **({} if scheme_id.startswith("GGUF-") else {"imatrix": str(importance)}))
-    result = convert(wide, path, what)[-1].quantized
+    result = result_of(convert(wide, path, what))
     assert result.file_bytes == path.stat().st_size
     written = open_checkpoint(path)
     assert written.nbytes == result.bytes_after == sum(a.nbytes for a in assign(open_checkpoint(wide), what))
@@ -111,6 +128,7 @@ def test_events_reports_and_record_agree(wide, tmp_path):
     assert len(reports) == started.total_tensors
     written = arrays(path)
     for report in reports:
+        assert report.error is not None
         kind, data = written[report.name]
         assert report.scheme_id == kind
         if report.name == "blk.1.ffn_down.weight":
@@ -216,6 +234,7 @@ def test_only_our_own_file_is_replaced(wide, tmp_path):
 def test_a_run_is_found_and_deleted_with_its_file(wide, tmp_path):
     convert(wide, tmp_path / "x.gguf", recipe("Q8_0"))
     (found,) = finished_runs([tmp_path])
+    assert found.record is not None
     assert found.record.result.output == str(tmp_path / "x.gguf")
     delete_run(record_folder(tmp_path / "x.gguf"))
     assert not list(tmp_path.iterdir())
@@ -247,10 +266,11 @@ def test_a_folder_without_a_tokenizer_or_of_another_kind_is_refused(tiny_llama_f
         convert(tiny_llama_folder, tmp_path / "x.gguf", recipe("Q8_0"))
 
 
-def verdict(source: Path, output: Path, what: Recipe, errors):
+def verdict(source: Path, output: Path, what: Recipe, errors: dict[str, ErrorStats]) -> Verification:
     events: list[Event] = []
     run(VerifyJob(str(output), str(source), what, errors), events.append)
     assert isinstance(events[-1], Finished)
+    assert events[-1].verification is not None
     return events[-1].verification
 
 
@@ -268,3 +288,17 @@ def test_the_check_notices_one_changed_byte(wide, tmp_path):
     bad = verdict(wide, path, what, errors)
     assert bad.status is VerificationStatus.FAILED
     assert "blk.1.attn_k.weight" in bad.summary
+
+
+@pytest.mark.slow
+def test_a_run_in_a_child_is_checked_by_another_and_a_cancelled_one_leaves_nothing(wide, tmp_path):
+    events = list(ChildProcess(QuantizeJob(str(wide), str(tmp_path / "x.gguf"), recipe("Q4_K_M"))).events())
+    assert result_of(events).verification.status is VerificationStatus.VERIFIED
+    child = ChildProcess(QuantizeJob(str(wide), str(tmp_path / "y.gguf"), recipe("Q4_K_M")))
+    seen: list[Event] = []
+    for event in child.events():
+        seen.append(event)
+        if isinstance(event, TensorDone):
+            child.cancel()
+    assert isinstance(seen[-1], Cancelled)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.gguf", "x.gguf.quantgui"]
