@@ -83,22 +83,31 @@ class CalibrateDialog(QDialog):
         self._typing = QTimer(self, singleShot=True, interval=TYPING_MS)
         self._typing.timeout.connect(self.read)
         self._text.textChanged.connect(self._typing.start)
+        self._row = self._row_choice(estimate)
         self._error = ErrorSlot()
         self._compared = LineTable(COMPARED, "Predicted against real")
         self._learnt = LineTable(LEARNT, "Corrections that are remembered")
-        self._row = QComboBox()
-        self._row.setAccessibleName("Precision to compare with")
-        for other in state.estimates:
-            self._row.addItem(f"{words.name_of(other.scheme_id)} in {words.RUNTIMES[other.runtime]}", other.scheme_id)
-        self._row.setCurrentIndex(self._row.findData(estimate.scheme_id))
-        self._row.currentIndexChanged.connect(self.compare)
         self._remember = button(f"Remember this correction for {state.hardware.name}", self.remember, primary=True)
         self._remember.setEnabled(False)
         self._forget = link("Forget the marked one", self.forget)
+        self._learnt_heading = heading("What was learnt from real runs")
+        self._lay_out()
+        self._show_learnt()
+
+    def _row_choice(self, estimate: MemoryEstimate) -> QComboBox:
+        made = QComboBox()
+        made.setAccessibleName("Precision to compare with")
+        for row in self._state.estimates:
+            made.addItem(f"{words.name_of(row.scheme_id)} in {words.RUNTIMES[row.runtime]}", row.scheme_id)
+        made.setCurrentIndex(made.findData(estimate.scheme_id))
+        made.currentIndexChanged.connect(self.compare)
+        return made
+
+    def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(20, 16, 20, 18)
         layout.setSpacing(10)
-        layout.addWidget(title(f"Predicted against real on {state.hardware.name}"))
+        layout.addWidget(title(f"Predicted against real on {self._state.hardware.name}"))
         layout.addWidget(muted(EXPLANATION))
         layout.addWidget(self._text, 2)
         layout.addWidget(self._error)
@@ -113,11 +122,9 @@ class CalibrateDialog(QDialog):
         buttons.addStretch(1)
         buttons.addWidget(self._remember)
         layout.addLayout(buttons)
-        self._learnt_heading = heading("What was learnt from real runs")
         layout.addWidget(self._learnt_heading)
         layout.addWidget(self._learnt, 1)
         layout.addWidget(self._forget, 0, Qt.AlignmentFlag.AlignLeft)
-        self._show_learnt()
 
     def read(self) -> None:
         """Read the text, mark the row that it is most likely of, and compare."""

@@ -26,6 +26,7 @@ from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.empty_state import EmptyState
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.quant.registry import rows
+from quantgui.types import Checkpoint
 
 TITLE = "What fits?"
 FINE_TUNE = "Fine-tune"
@@ -41,6 +42,7 @@ class FitPage(PageFrame):
         super().__init__(TITLE)
         self._state = state
         self._picked = ""
+        self._checkpoint: Checkpoint | None = None
         self._best: Recommendation | None = None
         self._export = export_button(state, self._shown_id, self._save_picture, self)
         self._calibrate = button("Calibrate…", self.calibrate, tip=CALIBRATE_TIP)
@@ -69,9 +71,9 @@ class FitPage(PageFrame):
         )
         self.body.addWidget(self._stack)
         self._order_tabs()
-        for signal in (state.fit_changed, state.hardware_changed, state.recipe_changed, state.settings_changed):
+        for signal in (state.fit_changed, state.recipe_changed, state.settings_changed):
             signal.connect(self._show)
-        state.checkpoint_changed.connect(self._forget_pick)
+        state.checkpoint_changed.connect(self._show_stack)  # its estimates follow
         self._show()
 
     def _content(self) -> QWidget:
@@ -117,14 +119,15 @@ class FitPage(PageFrame):
         self._controls.setVisible(self._segments[number][0] != FINE_TUNE)  # which has fields of its own
         self._state.remember(_SEGMENT, str(number))
 
-    def _forget_pick(self) -> None:
-        self._picked = ""
-        self._show()
+    def _show_stack(self) -> None:
+        self._stack.setCurrentIndex(1 if self._state.checkpoint is None else 0)
 
     def _show(self) -> None:
         state = self._state
         checkpoint, estimates = state.checkpoint, state.estimates
-        self._stack.setCurrentIndex(1 if checkpoint is None else 0)
+        self._show_stack()
+        if checkpoint is not self._checkpoint:  # what was picked belonged to another model
+            self._checkpoint, self._picked = checkpoint, ""
         for widget in (self._export, self._calibrate, self._use_button):
             widget.setVisible(bool(estimates))
         self._panels.setVisible(bool(estimates))

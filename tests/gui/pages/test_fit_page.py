@@ -138,6 +138,23 @@ def test_the_details_say_every_part_and_where_it_comes_from(page, state) -> None
             assert any(text.startswith(part.provenance.value) for text in shown)
 
 
+def test_a_pick_is_kept_for_other_hardware_and_forgotten_for_another_model(qtbot, page, state) -> None:
+    page.fits.picked.emit("INT3")
+    state.choose_hardware(target("RTX 4090"))
+    assert primary(page).text() == "Use INT3"
+    with qtbot.waitSignal(state.fit_changed):
+        state.open_model("demo")
+    assert primary(page).text() != "Use INT3"
+
+
+def test_the_recommended_row_stands_in_the_first_group_of_new_hardware(page, state) -> None:
+    for name in ("RTX 3060", "Apple M4", "A100"):
+        state.choose_hardware(target(name))
+        best = recommended(state.estimates, state.hardware)
+        assert best is not None
+        assert best.scheme_id in [row.scheme_id for row in page.fits.table.view.lines.groups[0].rows]
+
+
 def test_showing_a_value_does_not_announce_it(qtbot) -> None:
     field = PowerField("Context", "Context", 9, 20, 10_000_000)
     qtbot.addWidget(field)
