@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from quantgui import __version__
-from quantgui.cli import evaluate, fit, generate, imatrix, inspect, quantize
+from quantgui.cli import evaluate, export, fit, generate, imatrix, inspect, quantize
 from quantgui.cli.run_job import print_error
 from quantgui.jobs.codec import encode_event
 from quantgui.jobs.events import Failed
@@ -19,12 +19,13 @@ from quantgui.types import UserError
 VERBS = {
     "fit": fit,
     "quantize": quantize,
+    "export": export,
     "imatrix": imatrix,
     "inspect": inspect,
     "evaluate": evaluate,
     "generate": generate,
 }
-EVENT_VERBS = ("quantize", "imatrix", "inspect", "generate")
+EVENT_VERBS = ("quantize", "export", "imatrix", "inspect", "generate")
 """Verbs whose --json is a stream of events, which ends with a terminal one even if the job could not start."""
 
 

@@ -23,7 +23,7 @@ from quantgui.jobs.codec import decode_event, encode_job
 from quantgui.jobs.death import describe_death
 from quantgui.jobs.early_stop import REQUEST
 from quantgui.jobs.events import TERMINAL, Cancelled, Event, Failed, Finished, Log
-from quantgui.jobs.job import Job, QuantizeJob
+from quantgui.jobs.job import Job, WritesOutput
 from quantgui.jobs.process_tree import JOB_VARIABLE, kill_group, kill_tree
 
 MAX_LINE = 64 * 2**20
@@ -223,11 +223,11 @@ class ChildProcess:
             thread.join(_HELD_PIPE_SECONDS / 2)
 
     def _remove_partial_output(self) -> str:
-        """Remove what an unfinished quantization had written. Returns a sentence where that fails, else "".
+        """Remove what an unfinished job had written. Returns a sentence where that fails, else "".
 
         An earlier run that was about to be replaced gets its name back.
         """
-        if not isinstance(self.job, QuantizeJob):
+        if not isinstance(self.job, WritesOutput):
             return ""
         replaced, target = Path(self.job.replaced_output), Path(self.job.target)
         if replaced.is_dir() and target.exists():

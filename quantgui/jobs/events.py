@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.job import ExportJob, QuantizeJob
 from quantgui.types import Checkpoint, TensorReport
 
 
@@ -116,6 +116,18 @@ class QuantizeResult:
 
 
 @dataclass(frozen=True)
+class ExportResult:
+    """A model that was written in another program's format."""
+
+    job: ExportJob
+    output: str
+    bytes_before: int  # tensor data of the source
+    file_bytes: int
+    seconds: float
+    verification: Verification
+
+
+@dataclass(frozen=True)
 class Started:
     """Preflight passed; work begins. `total_bytes` is the source data that will be read, the unit of progress."""
 
@@ -190,6 +202,7 @@ class Finished:
     verification: Verification | None = None
     checkpoint: Checkpoint | None = None
     evaluation: Evaluation | None = None
+    exported: ExportResult | None = None
     imatrix: ImatrixResult | None = None
     generation: Generation | None = None
 

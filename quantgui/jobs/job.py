@@ -25,8 +25,30 @@ class Calibration:
     length: int = 512  # tokens of a sample; at most what the model can take
 
 
+class WritesOutput:
+    """Where a job writes: beside the final place first, which gets its name when everything is there."""
+
+    output: str
+    id: str
+
+    @property
+    def target(self) -> str:
+        """The output folder itself: absolute, links followed, without a slash at its end."""
+        return os.path.realpath(self.output)
+
+    @property
+    def partial_output(self) -> str:
+        """The folder in which the output is written until it is complete, beside its final place."""
+        return f"{self.target}.partial-{self.id}"
+
+    @property
+    def replaced_output(self) -> str:
+        """Where an earlier run waits for the moment in which the new one takes its name."""
+        return f"{self.target}.replaced-{self.id}"
+
+
 @dataclass(frozen=True)
-class QuantizeJob:
+class QuantizeJob(WritesOutput):
     """Quantize `source` by `recipe` into the folder `output`, or into the file `output` where the recipe makes GGUF."""
 
     source: str
@@ -45,21 +67,6 @@ class QuantizeJob:
     def training_id(self) -> str:
         """The name under which this job's training is kept: that of the job which began it."""
         return self.resume or self.id
-
-    @property
-    def target(self) -> str:
-        """The output folder itself: absolute, links followed, without a slash at its end."""
-        return os.path.realpath(self.output)
-
-    @property
-    def partial_output(self) -> str:
-        """The folder in which the output is written until it is complete, beside its final place."""
-        return f"{self.target}.partial-{self.id}"
-
-    @property
-    def replaced_output(self) -> str:
-        """Where an earlier run waits for the moment in which the new one takes its name."""
-        return f"{self.target}.replaced-{self.id}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,24 @@ class EvaluateJob:
 
 
 @dataclass(frozen=True)
+class ExportJob(WritesOutput):
+    """Write `source` as ONNX with 8-bit weights into the folder `output`."""
+
+    source: str
+    output: str
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True)
+class VerifyOnnxJob:
+    """Load the exported folder `output` with onnxruntime and compare its outputs with those of `source`."""
+
+    output: str
+    source: str
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True)
 class ImatrixJob:
     """Compute the importance matrix of `source` on calibration text, into the file `output`."""
 
@@ -135,4 +160,14 @@ class GenerateJob:
     id: str = field(default_factory=new_job_id)
 
 
-Job = QuantizeJob | InspectJob | ReadJob | VerifyJob | EvaluateJob | ImatrixJob | GenerateJob
+Job = (
+    QuantizeJob
+    | InspectJob
+    | ReadJob
+    | VerifyJob
+    | EvaluateJob
+    | ExportJob
+    | VerifyOnnxJob
+    | ImatrixJob
+    | GenerateJob
+)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from quantgui.jobs.events import Event, Finished
-from quantgui.jobs.job import EvaluateJob, GenerateJob, ImatrixJob, InspectJob, Job, QuantizeJob, ReadJob, VerifyJob
+from quantgui.jobs.job import (
+    EvaluateJob,
+    ExportJob,
+    GenerateJob,
+    ImatrixJob,
+    InspectJob,
+    Job,
+    QuantizeJob,
+    ReadJob,
+    VerifyJob,
+    VerifyOnnxJob,
+)
 from quantgui.quant.assignment import is_gguf
 
 Emit = Callable[[Event], None]
@@ -54,3 +65,11 @@ def run(job: Job, emit: Emit) -> None:
             from quantgui.pipeline.generate import generate
 
             emit(Finished(generation=generate(job, emit)))
+        case ExportJob():
+            from quantgui.pipeline.export_onnx import export_onnx
+
+            emit(Finished(exported=export_onnx(job, emit)))
+        case VerifyOnnxJob():
+            from quantgui.pipeline.onnx_check import check_onnx
+
+            emit(Finished(verification=check_onnx(job, emit)))
