@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from quantgui import __version__
-from quantgui.cli import evaluate, export, fit, generate, imatrix, inspect, quantize
+from quantgui.cli import evaluate, export, fit, generate, hand_over, imatrix, inspect, quantize
 from quantgui.cli.run_job import print_error
 from quantgui.jobs.codec import encode_event
 from quantgui.jobs.events import Failed
@@ -24,8 +24,9 @@ VERBS = {
     "inspect": inspect,
     "evaluate": evaluate,
     "generate": generate,
+    "hand-over": hand_over,
 }
-EVENT_VERBS = ("quantize", "export", "imatrix", "inspect", "generate")
+EVENT_VERBS = ("quantize", "export", "imatrix", "inspect", "generate", "hand-over")
 """Verbs whose --json is a stream of events, which ends with a terminal one even if the job could not start."""
 
 

@@ -77,6 +77,15 @@ class ImatrixResult:
 
 
 @dataclass(frozen=True)
+class HandOverResult:
+    """A GGUF file that another program can find, or the command with which it will."""
+
+    path: str  # what was written, or the file itself
+    command: str  # for a terminal; "" where none is needed
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """A text that a model continued."""
 
@@ -205,6 +214,7 @@ class Finished:
     exported: ExportResult | None = None
     imatrix: ImatrixResult | None = None
     generation: Generation | None = None
+    handed_over: HandOverResult | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from quantgui.schemes.recipe import Recipe
 from quantgui.types import ErrorStats
@@ -160,6 +161,25 @@ class GenerateJob:
     id: str = field(default_factory=new_job_id)
 
 
+class Program(StrEnum):
+    """Programs that run GGUF files."""
+
+    OLLAMA = "ollama"
+    LM_STUDIO = "lm-studio"
+    LLAMA_CPP = "llama.cpp"
+
+
+@dataclass(frozen=True)
+class HandOverJob:
+    """Give the GGUF file `source` to a program."""
+
+    source: str
+    program: Program
+    name: str = ""  # in Ollama; "": the file's name
+    folder: str = ""  # LM Studio's models; "": where it usually keeps them
+    id: str = field(default_factory=new_job_id)
+
+
 Job = (
     QuantizeJob
     | InspectJob
@@ -170,4 +190,5 @@ Job = (
     | VerifyOnnxJob
     | ImatrixJob
     | GenerateJob
+    | HandOverJob
 )

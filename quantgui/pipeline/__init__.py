@@ -9,6 +9,7 @@ from quantgui.jobs.job import (
     EvaluateJob,
     ExportJob,
     GenerateJob,
+    HandOverJob,
     ImatrixJob,
     InspectJob,
     Job,
@@ -57,6 +58,13 @@ def run(job: Job, emit: Emit) -> None:
             from quantgui.pipeline.reload import reload_and_compare
 
             emit(Finished(verification=reload_and_compare(job, emit)))
+        case _:
+            _run_beside(job, emit)
+
+
+def _run_beside(job: Job, emit: Emit) -> None:
+    """What is done with a model besides quantizing, inspecting and measuring it."""
+    match job:
         case ImatrixJob():
             from quantgui.pipeline.imatrix import compute_imatrix
 
@@ -73,3 +81,7 @@ def run(job: Job, emit: Emit) -> None:
             from quantgui.pipeline.onnx_check import check_onnx
 
             emit(Finished(verification=check_onnx(job, emit)))
+        case HandOverJob():
+            from quantgui.pipeline.hand_over import hand_over
+
+            emit(Finished(handed_over=hand_over(job, emit)))

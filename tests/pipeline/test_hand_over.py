@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from quantgui.jobs.job import HandOverJob, Program
+from quantgui.pipeline.hand_over import hand_over
+from quantgui.types import UserError
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny-F32.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(128)
+    writer.add_chat_template("<|im_start|>" + "x" * 40_000)  # longer than a header keeps
+    writer.add_tensor("output.weight", np.zeros((2, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def ignore(event: object) -> None:
+    pass
+
+
+def test_ollama_gets_a_modelfile_and_the_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = hand_over(HandOverJob(str(model), Program.OLLAMA), ignore)
+    text = Path(result.path).read_text()
+    assert result.path == f"{model}.Modelfile"
+    assert "<|im_start|>user" in text and "num_ctx 128" in text
+    assert result.command == f"ollama create tiny-f32 -f {result.path}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script stands in for the program")
+@pytest.mark.parametrize("code", [0, 1])
+def test_ollama_is_asked_where_it_is_installed(
+    code: int, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ollama"
+    program.write_text(f'#!/bin/sh\nprintf "%s " "$@" > {tmp_path}/asked\necho no server >&2\nexit {code}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    job = HandOverJob(str(model), Program.OLLAMA, "mine")
+    if code:
+        with pytest.raises(UserError, match="did not take") as caught:
+            hand_over(job, ignore)
+        assert "no server" in caught.value.details
+    else:
+        assert hand_over(job, ignore).command == "ollama run mine"
+    assert (tmp_path / "asked").read_text() == f"create mine -f {model}.Modelfile "
+
+
+def test_lm_studio_gets_the_file_once(model: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    job = HandOverJob(str(model), Program.LM_STUDIO, folder=str(models))
+    with pytest.raises(UserError, match="not at"):
+        hand_over(job, ignore)
+    models.mkdir()
+    assert Path(hand_over(job, ignore).path).read_bytes() == model.read_bytes()
+    with pytest.raises(UserError, match="already"):
+        hand_over(job, ignore)
+
+
+def test_other_models_are_refused(tiny_llama_folder: Path) -> None:
+    with pytest.raises(UserError, match="not a GGUF file"):
+        hand_over(HandOverJob(str(tiny_llama_folder), Program.LLAMA_CPP), ignore)
