@@ -25,12 +25,16 @@ EXPLANATION = (
     "or the output of nvidia-smi while it runs."
 )
 TYPING_MS = 300
+NO_DIFFERENCE = 5e-4
+"""Logs round to hundredths of a MiB."""
 
 
 def _difference(line: LogLine) -> str:
     if line.predicted is None:
         return "–"
-    sign = "+" if line.predicted > line.real else "−" if line.predicted < line.real else "±"
+    if line.error is not None and abs(line.error) < NO_DIFFERENCE:
+        return "equal"
+    sign = "+" if line.predicted > line.real else "−"
     share = "" if line.error is None else f" ({sign}{formatting.digits(abs(100 * line.error), 2)} %)"
     return f"{sign}{formatting.memory(abs(line.predicted - line.real))}{share}"
 
@@ -44,7 +48,7 @@ COMPARED = (
 
 
 def _added(nbytes: int) -> str:
-    return f"{'−' if nbytes < 0 else '+'}{formatting.memory(abs(nbytes))}"
+    return f"{'−' if nbytes < 0 else '+'}{formatting.memory(abs(nbytes))}" if nbytes else "–"
 
 
 LEARNT = (

@@ -28,7 +28,7 @@ from quantgui.types import Checkpoint, HardwareTarget, UserError, Verdict
 
 _TARGETS = "fit.compared"
 SETTLE_MS = 150
-VERDICT_COLUMN = 2
+VERDICT_COLUMN, WHY_COLUMN, NARROW = 2, 5, 960
 RESEARCH = "Rules of thumb are where people start; research that must not depend on rounding uses FP32."
 
 
@@ -90,6 +90,7 @@ COLUMNS = (
         right=True,
         word="Tokens per second",
     ),
+    Column("Why", _why, tip=_why, word="Recommended"),
     Column("Rule of thumb", lambda line: _rule(line).partition(". ")[0], tip=_rule),
 )
 
@@ -116,7 +117,8 @@ class ComparePanel(Card):
         self._latest.arrived.connect(self._arrived)
         self._settle = Throttle(SETTLE_MS, self._start, self)
         self.table = VerdictTable(COLUMNS, "Devices side by side", VERDICT_COLUMN, lambda line: line.verdict)
-        self.table.set_widths(180, 142, 152, 72, 78, 0)
+        self.table.set_widths(196, 142, 152, 72, 78, 0, 0)
+        self.table.give_up(WHY_COLUMN, NARROW)
         self.table.doubleClicked.connect(lambda _: self._use())
         remove = QAction("Remove", self.table)
         remove.setShortcut(QKeySequence.StandardKey.Delete)

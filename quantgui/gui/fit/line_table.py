@@ -13,7 +13,7 @@ ROW_HEIGHT = 28
 
 
 class LineTable(QTableView):
-    """The first column takes what the others leave; they share the rest evenly."""
+    """The last column is as wide as its words; the others share the rest."""
 
     def __init__(self, columns: Sequence[Column], name: str) -> None:
         super().__init__()
@@ -28,6 +28,7 @@ class LineTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setSectionResizeMode(len(columns) - 1, QHeaderView.ResizeMode.ResizeToContents)
 
     def set_rows(self, rows: Sequence[Any]) -> None:
         """Show these."""

@@ -24,7 +24,7 @@ from quantgui.types import Verdict
 ROW_HEIGHT = 56
 PAD = 10
 _LINE = 17
-_LINES = 2.2  # of ordinary size that fit a row, words of different lengths considered
+_LINES = 2.2  # of ordinary size that fit a row, since words break where they end
 
 
 class VerdictTable(QTableView):
