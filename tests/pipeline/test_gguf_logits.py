@@ -75,7 +75,18 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "stablelm": ("StableLmConfig", {**GROUPED, "use_qkv_bias": True}),
     "stablelm2": ("StableLmConfig", {**GROUPED, "use_parallel_residual": True, "qk_layernorm": True}),
     "bert": ("BertConfig", SIZES),
+    "roberta": ("RobertaConfig", {**SIZES, "max_position_embeddings": 258, "pad_token_id": 1}),
+    "distilbert": (
+        "DistilBertConfig",
+        {"vocab_size": 288, "dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 96, "max_position_embeddings": 256},
+    ),
+    "nomic_bert": ("NomicBertConfig", {**SIZES, "pad_token_id": 0}),
 }
+
+
+def is_encoder(class_name: str) -> bool:
+    """Whether the model turns a text into vectors."""
+    return class_name.lower().endswith("bertconfig") or class_name == "RobertaConfig"
 
 
 def saved(folder: Path, class_name: str, sizes: dict[str, Any]) -> Any:
@@ -85,7 +96,7 @@ def saved(folder: Path, class_name: str, sizes: dict[str, Any]) -> Any:
 
     torch.manual_seed(0)
     config = getattr(transformers, class_name)(**sizes)
-    make = transformers.AutoModel if class_name == "BertConfig" else transformers.AutoModelForCausalLM
+    make = transformers.AutoModel if is_encoder(class_name) else transformers.AutoModelForCausalLM
     model = make.from_config(config).float().eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -109,11 +120,11 @@ def test_llama_cpp_predicts_what_transformers_predicts(name, tmp_path):
     class_name, sizes = MODELS[name]
     model = saved(tmp_path / "source", class_name, sizes)
     convert(tmp_path / "source", tmp_path / "x.gguf")
-    tokens = [(37 * i + 11) % 288 for i in range(TOKENS)]
+    tokens = [(37 * i + 11) % 280 + 5 for i in range(TOKENS)]  # none of them is padding
     with torch.no_grad():
         output = model(torch.tensor([tokens]))
     with LlamaModel(tmp_path / "x.gguf") as loaded:
-        if class_name == "BertConfig":
+        if is_encoder(class_name):
             with loaded.encoder(128) as context:
                 found, expected = context.embeddings(tokens), output.last_hidden_state[0]
         else:

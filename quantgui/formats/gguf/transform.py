@@ -78,6 +78,8 @@ def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architec
         views = tuple(view(source, Keys(config)) for source in views)
     if len(made.shape) == 2 and module in _TRANSPOSED.get(architecture, ()):
         views = tuple(source.t() for source in views)
+    if made.name == "position_embd.weight":  # RoBERTa never uses the first ones
+        views = tuple(source[-made.shape[0] :] for source in views)
     if sum(v.numel() for v in views) != math.prod(made.shape):
         shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")

@@ -40,6 +40,7 @@ TOP: Mapping[str, str] = {
     "embeddings.LayerNorm": "token_embd_norm",
     "embeddings.tok_embeddings": "token_embd",
     "embeddings.norm": "token_embd_norm",
+    "emb_ln": "token_embd_norm",
     "embedding_norm": "token_embd_norm",
     "word_embeddings_layernorm": "token_embd_norm",
     "final_norm": "output_norm",

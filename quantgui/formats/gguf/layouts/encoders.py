@@ -35,6 +35,15 @@ _MODERN_BERT: Mapping[str, str] = {
     "mlp.Wi": "ffn_up",
     "mlp.Wo": "ffn_down",
 }
+_NOMIC_BERT: Mapping[str, str] = {
+    "attn.Wqkv": "attn_qkv",
+    "attn.out_proj": "attn_output",
+    "norm1": "attn_output_norm",
+    "mlp.fc11": "ffn_up",
+    "mlp.fc12": "ffn_gate",
+    "mlp.fc2": "ffn_down",
+    "norm2": "layer_output_norm",
+}
 
 
 def _positions_after_padding(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
@@ -52,6 +61,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "camembert": _ROBERTA,
     "distilbert": Layout("bert", _DISTILBERT),
     "modernbert": Layout("modern-bert", _MODERN_BERT),
+    "nomic_bert": Layout("nomic-bert", _NOMIC_BERT),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }

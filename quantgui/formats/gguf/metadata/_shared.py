@@ -12,13 +12,19 @@ _RMS_EPSILON = ("rms_norm_eps", "norm_eps")
 _LAYER_EPSILON = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 
-def size_keys(keys: Keys, prefix: str) -> list[KeyValue]:
-    """Layers, widths, heads and the context."""
+def size_keys(keys: Keys, prefix: str, *, unused_positions: bool = False) -> list[KeyValue]:
+    """Layers, widths, heads and the context.
+
+    `unused_positions` says that the first positions, up to the padding token's id, are never used.
+    """
+    context = keys.size("max_position_embeddings", "n_positions", "n_ctx")
+    padding = keys.count("pad_token_id") if unused_positions and keys.value("pad_token_id") is not None else -1
+    inner = keys.size("intermediate_size", "n_inner", "hidden_dim", default=4 * keys.hidden)
     return [
         u32(f"{prefix}.block_count", keys.layers),
-        u32(f"{prefix}.context_length", keys.size("max_position_embeddings", "n_positions", "n_ctx")),
+        u32(f"{prefix}.context_length", context - (padding + 1)),
         u32(f"{prefix}.embedding_length", keys.hidden),
-        u32(f"{prefix}.feed_forward_length", keys.size("intermediate_size", "n_inner", default=4 * keys.hidden)),
+        u32(f"{prefix}.feed_forward_length", inner),
         u32(f"{prefix}.attention.head_count", keys.heads),
         u32(f"{prefix}.attention.head_count_kv", keys.kv_heads),
     ]
@@ -35,9 +41,9 @@ def rms_epsilon(keys: Keys, prefix: str, default: float | None = None) -> KeyVal
     return f32(f"{prefix}.attention.layer_norm_rms_epsilon", _epsilon(keys, _RMS_EPSILON, default))
 
 
-def layer_epsilon(keys: Keys, prefix: str) -> KeyValue:
+def layer_epsilon(keys: Keys, prefix: str, default: float | None = None) -> KeyValue:
     """What is added to the variance in a norm with a mean."""
-    return f32(f"{prefix}.attention.layer_norm_epsilon", _epsilon(keys, _LAYER_EPSILON, None))
+    return f32(f"{prefix}.attention.layer_norm_epsilon", _epsilon(keys, _LAYER_EPSILON, default))
 
 
 def number(keys: Keys, name: str) -> float | None:

@@ -24,6 +24,11 @@ Builder = Callable[[Keys, str], list[KeyValue]]
 
 GEMMA_HEAD = 256
 """Width of a head where a Gemma config does not state it."""
+BERT_EPSILON = 1e-12
+"""What DistilBERT's configs do not state."""
+NOMIC_THETA = 1000.0
+_POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
+"""Encoders that count positions from behind the padding token's id."""
 
 
 def _dense(keys: Keys, prefix: str) -> list[KeyValue]:
@@ -132,6 +137,7 @@ def _gpt2(keys: Keys, prefix: str) -> list[KeyValue]:
 
 
 def _gpt_neox(keys: Keys, prefix: str) -> list[KeyValue]:
+    """GPT-NeoX and StableLM: a part of each head is rotated, attention and MLP may stand side by side."""
     rope = rope_of(keys)
     return [
         *size_keys(keys, prefix),
@@ -140,10 +146,6 @@ def _gpt_neox(keys: Keys, prefix: str) -> list[KeyValue]:
         flag(f"{prefix}.use_parallel_residual", keys.flag("use_parallel_residual", True)),
         layer_epsilon(keys, prefix),
     ]
-
-
-def _stablelm(keys: Keys, prefix: str) -> list[KeyValue]:
-    return [*_gpt_neox(keys, prefix)]
 
 
 def _starcoder2(keys: Keys, prefix: str) -> list[KeyValue]:
@@ -161,13 +163,18 @@ def _olmo2(keys: Keys, prefix: str) -> list[KeyValue]:
 
 
 def _bert(keys: Keys, prefix: str) -> list[KeyValue]:
-    # Beyond 2^16 nothing is a type count; encoders without token types have one.
     return [
-        *size_keys(keys, prefix),
-        layer_epsilon(keys, prefix),
+        *size_keys(keys, prefix, unused_positions=keys.model_type in _POSITIONS_AFTER_PADDING),
+        layer_epsilon(keys, prefix, BERT_EPSILON),
         flag(f"{prefix}.attention.causal", False),
         u32("tokenizer.ggml.token_type_count", keys.size("type_vocab_size", default=1)),
     ]
+
+
+def _nomic_bert(keys: Keys, prefix: str) -> list[KeyValue]:
+    plain = not keys.optional("moe_every_n_layers") and not keys.flag("prenorm", False)
+    _refuse_unless(plain, "experts, or norms before the layers")
+    return [*_bert(keys, prefix), *rope_keys(keys, prefix, rope_of(keys, NOMIC_THETA))]
 
 
 def _refuse_unless(fits: bool, what: str) -> None:
@@ -186,13 +193,14 @@ BUILDERS: Mapping[str, Builder] = {
     "gpt2": _gpt2,
     "gptneox": _gpt_neox,
     "llama": _llama,
+    "nomic-bert": _nomic_bert,
     "olmo2": _olmo2,
     "phi3": _phi3,
     "qwen2": _dense,
     "qwen2moe": _qwen2_moe,
     "qwen3": _qwen3,
     "qwen3moe": _qwen3_moe,
-    "stablelm": _stablelm,
+    "stablelm": _gpt_neox,
     "starcoder2": _starcoder2,
 }
 """general.architecture -> its keys."""
