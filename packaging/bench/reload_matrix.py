@@ -11,7 +11,11 @@ from quantgui.jobs.events import Event, Failed, Finished
 from quantgui.jobs.job import QuantizeJob
 from quantgui.quant.registry import rows
 from quantgui.resource_files import resource
+from quantgui.schemes.parameters import ParameterValue
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+
+QUICK: dict[str, ParameterValue] = {"steps": 2, "samples": 8}
+"""The check is about files: a training of two steps and a calibration on eight samples write the same kind."""
 
 NAME = "reload-matrix"
 HELP = "every scheme and granularity on the bundled model and all-MiniLM-L6-v2, reloaded by transformers"
@@ -29,13 +33,14 @@ def _recipes() -> dict[str, Recipe]:
     """The defaults of every row, each granularity, asymmetric, and a mix of three schemes."""
     recipes = {}
     for row in rows():
-        recipes[row.id] = Recipe(SchemeSpec(row.id))
         names = {p.name: p for p in row.parameters}
+        quick = {name: value for name, value in QUICK.items() if name in names}
+        recipes[row.id] = Recipe(SchemeSpec(row.id, quick))
         for choice in names["granularity"].choices if "granularity" in names else ():
             variants = ({}, {"symmetric": False}) if "symmetric" in names else ({},)
             for extra in variants:
                 label = f"{row.id} {choice}{' asymmetric' if extra else ''}"
-                recipes[label] = Recipe(SchemeSpec(row.id, {"granularity": choice, **extra}))
+                recipes[label] = Recipe(SchemeSpec(row.id, {"granularity": choice, **extra, **quick}))
     mix = (
         Rule("*attention*", SchemeSpec("INT8")),
         Rule("*attn*", SchemeSpec("INT8")),

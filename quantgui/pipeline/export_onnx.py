@@ -8,10 +8,8 @@ text, slow for generating long answers. torch and onnxruntime have no KV-cache e
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
-import shutil
 import time
 import warnings
 from pathlib import Path
@@ -26,6 +24,7 @@ from quantgui.jobs.job import ExportJob, VerifyOnnxJob
 from quantgui.pipeline import Emit
 from quantgui.pipeline.library_model import load_model
 from quantgui.pipeline.onnx_check import is_causal
+from quantgui.pipeline.partial_folder import partial_folder
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.types import GIB, Checkpoint, SourceKind, UserError
 
@@ -46,10 +45,7 @@ def export_onnx(job: ExportJob, emit: Emit) -> ExportResult:
     emit(Stage("Reading the model"))
     checkpoint = open_source(job.source)
     _check(job, checkpoint)
-    partial = Path(job.partial_output)
-    created = [folder for folder in partial.parents if not folder.exists()]
-    partial.mkdir(parents=True)
-    try:
+    with partial_folder(job) as partial:
         source = source_folder(checkpoint)
         emit(Stage("Tracing the model", "torch follows one forward pass and writes it down as a graph."))
         _trace(source, partial / "float.onnx")
@@ -61,12 +57,6 @@ def export_onnx(job: ExportJob, emit: Emit) -> ExportResult:
         verification = _verify(job, emit)
         size = sum(path.stat().st_size for path in partial.glob("*.onnx*"))
         _publish(job)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        for folder in created:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
     return ExportResult(job, job.output, checkpoint.nbytes, size, time.monotonic() - started, verification)
 
 

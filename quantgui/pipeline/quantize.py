@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from quantgui.jobs.run_record import RunRecord, write_run
 from quantgui.pipeline import Emit
 from quantgui.pipeline.calibrated import prepare_calibration
 from quantgui.pipeline.device import choose_device, is_out_of_memory
+from quantgui.pipeline.partial_folder import partial_folder
 from quantgui.pipeline.preflight import check
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.run_facts import checksums, sync_folder, versions
@@ -56,10 +56,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     calibration = prepare_calibration(job, checkpoint, assignments)
     warnings += calibration.warnings if calibration is not None else ()
     emit(Started(job.id, checkpoint.nbytes, len(assignments), warnings))
-    partial = Path(job.partial_output)
-    created = [folder for folder in partial.parents if not folder.exists()]
-    partial.mkdir(parents=True)
-    try:
+    with partial_folder(job) as partial:
         teller = ProgressTeller(emit)
         teller.sample_memory()  # the base after imports, before any weight is read
         trained = training.run(teller, emit) if training is not None else {}
@@ -88,12 +85,6 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         )
         write_run(partial, RunRecord(result, versions(LIBRARIES), checksums(partial)), reports)
         _publish(job)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        for folder in created:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
     if training is not None:
         training.forget()
     return result
