@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from quantgui.checkpoint.architectures import expert_use
 from quantgui.fit.kv_cache import KvCache, kv_cache
@@ -13,7 +15,7 @@ PARALLEL_BLOCKS = frozenset({"cohere", "cohere2", "command-r", "falcon", "gpt_ne
 """Architectures whose attention and feed-forward read the same input, so that both results are alive at once."""
 SEVERAL_STEPS = "gelu_new"
 """An activation that transformers computes in several steps, each with a tensor of its own."""
-LATENT_KEY = "kv_lora_rank"
+MOST_PREDICTION_LAYERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ModelFacts:
     cache_note: str
     trained_context: int | None = None
     is_latent: bool = False  # multi-head latent attention
+    prediction_layers: int = 0  # for multi-token prediction
 
 
 @per_checkpoint
@@ -58,7 +61,9 @@ def facts_of(checkpoint: Checkpoint) -> ModelFacts:
     cache, note = kv_cache(config)
     if config is None:
         return ModelFacts(None, cache, note)
-    return ModelFacts(_shape(checkpoint, config), cache, note, config.context_length, _is_latent(config))
+    return ModelFacts(
+        _shape(checkpoint, config), cache, note, config.context_length, _is_latent(config), _prediction_layers(config)
+    )
 
 
 def _shape(checkpoint: Checkpoint, config: ModelConfig) -> Shape | None:
@@ -89,7 +94,17 @@ def _alive(checkpoint: Checkpoint, config: ModelConfig) -> int:
 
 
 def _is_latent(config: ModelConfig) -> bool:
+    return bool(_stated(config, "kv_lora_rank", "attention.kv_lora_rank"))
+
+
+def _prediction_layers(config: ModelConfig) -> int:
+    keys = ("num_nextn_predict_layers", "mtp_num_hidden_layers")
+    found = (_stated(config, key, "nextn_predict_layers") for key in keys)
+    return next((value for value in found if isinstance(value, int) and 0 < value <= MOST_PREDICTION_LAYERS), 0)
+
+
+def _stated(config: ModelConfig, key: str, gguf_key: str) -> Any:
+    """A value of config.json, of its text part, or of a GGUF header."""
     text = config.raw.get("text_config")
-    nested = text.get(LATENT_KEY) if isinstance(text, dict) else None
-    in_header = config.raw.get(f"{config.model_type}.attention.{LATENT_KEY}")
-    return bool(config.raw.get(LATENT_KEY) or nested or in_header)
+    nested = text.get(key) if isinstance(text, Mapping) else None
+    return config.raw.get(key) or nested or config.raw.get(f"{config.model_type}.{gguf_key}")

@@ -13,7 +13,7 @@ from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
 from quantgui.checkpoint.config import read_config
 from quantgui.fit.model_facts import ModelFacts, facts_of
 from quantgui.fit.runtimes import LLAMA_CPP, MIB, Site, SiteKind
-from quantgui.fit.runtimes.llama_cpp import MICRO_BATCH, buffers, cells, host_buffer, older_buffers
+from quantgui.fit.runtimes.llama_cpp import MICRO_BATCH, buffers, cells, host_buffer, older_buffers, prediction_bytes
 from quantgui.fit.settings import KV_TYPES, MAX_CONTEXT, FitSettings, bits_per_element
 
 GPU = Site(SiteKind.CUDA)
@@ -61,6 +61,14 @@ def test_a_hybrid_keeps_its_attention_layers_and_its_states() -> None:
     model = facts("nvidia/Qwen3.6-27B-NVFP4")
     assert kv_mib(model, FitSettings(262_144, slots=4)) == 16_384 + 598.5
     assert kv_mib(model, FitSettings(262_144, kv_dtype="q8_0")) == 8704 + 598.5 / 4
+
+
+def test_drafting_keeps_a_layer_more_which_is_said() -> None:
+    """Qwen3.6-27B's log: 544 MiB for its prediction layer."""
+    model = replace(facts("nvidia/Qwen3.6-27B-NVFP4"), prediction_layers=1)
+    settings = FitSettings(262_144, kv_dtype="q8_0")
+    assert prediction_bytes(model, settings) == 544 * MIB
+    assert "544" in LLAMA_CPP.kv_cache(model, settings).note
 
 
 def test_latent_attention_keeps_one_latent_per_token() -> None:
