@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from quantgui.checkpoint import open_checkpoint
 from quantgui.checkpoint.tensor_data import TensorData
@@ -76,56 +79,48 @@ def _wrong_values(
     job: VerifyJob, source: Checkpoint, output: Checkpoint, tensors: Sequence[GgufTensor]
 ) -> tuple[str, ...]:
     """Tensors whose values are not off from the source by the error that was counted."""
+    import torch
+
+    torch.set_num_threads(1)  # blocks are compared in threads of their own
     failures = []
-    with TensorData(source) as before, TensorData(output) as after:
+    with (
+        TensorData(source) as before,
+        TensorData(output) as after,
+        ThreadPoolExecutor(psutil.cpu_count(logical=False) or 1) as pool,
+    ):
         originals, written = RowSource(source, before), RowSource(output, after)
         for tensor in tensors:
             expected = job.errors.get(tensor.name)
-            if expected is not None and (failure := _compare(originals.rows(tensor), written.rows(tensor), expected)):
-                failures.append(f"{tensor.name} {failure}")
+            if expected is None:
+                continue
+            found = _error(originals.rows(tensor), written.rows(tensor), pool)
+            if not _agree(found, expected):
+                failures.append(
+                    f"{tensor.name} is off by up to {found[0]:.6g} (mean square {found[1]:.6g}) "
+                    f"instead of {expected.max_abs:.6g} ({expected.mse:.6g})"
+                )
     return tuple(failures)
 
 
-def _compare(original: Rows, written: Rows, expected: ErrorStats) -> str:
-    """What is wrong with a tensor, "" where its largest error and its mean square are the ones counted."""
-    largest = squares = 0.0
-    count = 0
-    second = _Reader(written)
-    for _, block in original.blocks(BLOCK_ELEMENTS):
-        before = original.values(block)
-        error = (before - second.next(len(before))).reshape(-1).double()
-        largest = max(largest, float(error.abs().max()))
-        squares += float(error.dot(error))
-        count += error.numel()
-    mean = squares / count if count else 0.0
-    if math.isclose(largest, expected.max_abs, rel_tol=1e-6) and math.isclose(
+def _error(original: Rows, written: Rows, pool: Executor) -> tuple[float, float]:
+    """The largest error of the written values against the source, and the mean of its square."""
+
+    def one(block: tuple[int, torch.Tensor]) -> tuple[float, float, int]:
+        first, stored = block
+        before = original.values(stored)
+        error = (before - written.slice(first, len(before))).reshape(-1)
+        return float(error.abs().max()), float(error.dot(error)), error.numel()
+
+    parts = list(pool.map(one, original.blocks(BLOCK_ELEMENTS)))
+    count = sum(part[2] for part in parts)
+    return max((part[0] for part in parts), default=0.0), sum(part[1] for part in parts) / max(count, 1)
+
+
+def _agree(found: tuple[float, float], expected: ErrorStats) -> bool:
+    largest, mean = found
+    return math.isclose(largest, expected.max_abs, rel_tol=1e-6) and math.isclose(
         mean, expected.mse, rel_tol=MSE_TOLERANCE, abs_tol=1e-9 * largest**2
-    ):
-        return ""
-    return (
-        f"is off by up to {largest:.6g} (mean square {mean:.6g}) instead of {expected.max_abs:.6g} ({expected.mse:.6g})"
     )
-
-
-class _Reader:
-    """Reads the rows of a tensor one after the other, as many as are asked for."""
-
-    def __init__(self, rows: Rows) -> None:
-        import torch
-
-        self._rows, self._blocks = rows, rows.blocks(BLOCK_ELEMENTS)
-        self._left = torch.empty(0)
-
-    def next(self, count: int) -> torch.Tensor:
-        """The next `count` rows, float32."""
-        import torch
-
-        while len(self._left) < count:
-            _, block = next(self._blocks)
-            values = self._rows.values(block)
-            self._left = values if not len(self._left) else torch.cat((self._left, values))
-        some, self._left = self._left[:count], self._left[count:]
-        return some
 
 
 def _failed(failures: Sequence[str]) -> Verification:

@@ -36,14 +36,19 @@ class Rows:
     columns: int
     shift: float = 0.0
     type_name: str = ""
+    is_stack: bool = False  # of experts: no block holds rows of two, since each has an importance of its own
 
     def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor]]:
         """(first row, view in the stored dtype) in order, each of about `elements` elements; `values` reads one."""
         first = 0
-        for view in self.views:
+        for view in self._by_expert():
             for block in _blocks(view, elements, self.columns):
                 yield first, block
                 first += block.numel() // self.columns
+
+    def _by_expert(self) -> Iterator[torch.Tensor]:
+        for view in self.views:
+            yield from view.unbind(0) if self.is_stack and view.ndim > 2 else (view,)
 
     def values(self, block: torch.Tensor) -> torch.Tensor:
         """A block's values as contiguous float32 [n, columns of the tensor]."""
@@ -52,13 +57,18 @@ class Rows:
         rows = block.float().reshape(-1, self.columns)
         return (rows + self.shift if self.shift else rows).contiguous()
 
+    def slice(self, first: int, count: int) -> torch.Tensor:
+        """Some rows of a tensor that was not reordered, float32 [count, columns]."""
+        (view,) = self.views
+        return self.values(view.reshape(-1, self.columns)[first : first + count])
+
 
 def copied_rows(source: torch.Tensor, type_name: str) -> Rows:
     """The rows of a tensor of another GGUF file, which stay in their order.
 
     `source` has the tensor's shape, or holds its blocks as bytes [..., bytes per row]; `type_name` says of which type.
     """
-    return Rows(_by_expert((source,), source.ndim), source.shape[-1] if source.ndim else 1, type_name=type_name)
+    return Rows((source,), source.shape[-1] if source.ndim else 1, type_name=type_name, is_stack=source.ndim > 2)
 
 
 def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architecture: str, config: ModelConfig) -> Rows:
@@ -84,14 +94,7 @@ def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architec
         shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
     shift = 1.0 if architecture in _SHIFTED_NORMS and made.name.endswith("norm.weight") else 0.0
-    return Rows(_by_expert(views, len(made.shape)), columns, shift)
-
-
-def _by_expert(views: Sequence[torch.Tensor], dimensions: int) -> tuple[torch.Tensor, ...]:
-    """One view per expert of a stack, so that no block holds rows of two: each has an importance of its own."""
-    if dimensions < 3:
-        return tuple(views)
-    return tuple(part for view in views for part in (view.unbind(0) if view.ndim == dimensions else (view,)))
+    return Rows(views, columns, shift, is_stack=len(made.shape) > 2)
 
 
 def _dequantized(blocks: torch.Tensor, type_name: str) -> torch.Tensor:
