@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from quantgui.checkpoint.catalogue import checkpoint_from_config, find_entry
 from quantgui.checkpoint.config import read_config
-from quantgui.fit.estimate import estimate_all, estimate_recipe
+from quantgui.fit.estimate import estimate_all, estimate_recipe, estimate_table
 from quantgui.fit.settings import FitSettings
-from quantgui.hardware.catalogue import target
+from quantgui.fit.weights import STORED
+from quantgui.hardware.catalogue import parse_target, target
 from quantgui.hardware.custom import custom_target
 from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
@@ -23,6 +24,7 @@ from quantgui.types import (
     MemoryKind,
     Provenance,
     Role,
+    Runtime,
     SourceKind,
     TensorInfo,
     UserError,
@@ -151,3 +153,63 @@ def test_whatever_a_header_says_ends_in_numbers_or_in_a_user_error(
     for estimate in estimates:
         assert math.isfinite(estimate.bits_per_weight)
         assert all(part.nbytes is None or part.nbytes >= 0 for part in estimate.parts)
+
+
+SIZES = st.none() | st.integers(-5, 10**12) | st.floats() | st.text(max_size=3) | st.lists(st.integers(), max_size=3)
+KEYS = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"),
+    *("intermediate_size", "vocab_size", "sliding_window", "num_experts", "num_experts_per_tok"),
+    *("moe_intermediate_size", "kv_lora_rank", "qk_rope_head_dim", "max_position_embeddings"),
+    *("num_nextn_predict_layers", "quantization_config"),
+)
+CONFIGS = st.fixed_dictionaries(
+    {"model_type": st.sampled_from(["llama", "gemma3_text", "qwen3_moe", "deepseek_v3", "qwen3_5_text", "mamba2", ""])},
+    optional=dict.fromkeys(KEYS, st.integers(1, 64) | SIZES),
+)
+TARGETS = ("RTX 3060", "2xRTX 4090", "Apple M4", "Raspberry Pi 5", "Snapdragon 8 Elite")
+
+
+@settings(deadline=None)
+@given(
+    values=CONFIGS,
+    tensors=st.lists(TENSORS, max_size=4),
+    hardware=st.sampled_from(TARGETS),
+    runtime=st.none() | st.sampled_from(list(Runtime)),
+    context=st.integers(1, 10**8),
+    slots=st.integers(1, 1024),
+)
+def test_nonsense_never_ends_in_a_crash_or_in_what_is_no_number(
+    values: dict[str, object],
+    tensors: list[TensorInfo],
+    hardware: str,
+    runtime: Runtime | None,
+    context: int,
+    slots: int,
+) -> None:
+    config = read_config(values)
+    checkpoint = Checkpoint("x", SourceKind.CONFIG, "", tuple(tensors), config)
+    try:
+        estimates = estimate_table(
+            checkpoint, parse_target(hardware), FitSettings(context, slots=slots, runtime=runtime)
+        )
+    except UserError as error:
+        assert str(error).endswith((".", "?"))
+        return
+    for estimate in estimates:
+        low, high = estimate.band
+        assert 0 <= low <= estimate.total_bytes <= high
+        assert estimate.longest_context is None or estimate.longest_context >= 0
+        assert estimate.speed is None or 0 < estimate.speed.tokens_per_second < math.inf
+        assert estimate.reason
+
+
+def test_the_table_holds_every_row_once(model: Checkpoint, card: HardwareTarget) -> None:
+    ids = [estimate.scheme_id for estimate in estimate_table(model, card)]
+    assert len(ids) == len(set(ids))
+    assert {*(row.id for row in rows()), "NVFP4", "Q4_K_M"} <= set(ids)
+
+
+def test_what_a_config_says_is_published_comes_first(card: HardwareTarget) -> None:
+    estimates = estimate_table(find_entry("openai/gpt-oss-20b").checkpoint(), card)
+    assert estimates[0].scheme_id == STORED
+    assert estimates[0].part(MemoryKind.WEIGHTS) == 13_761_264_768
