@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantgui.checkpoint.gguf_header import read_raw_keys
 from quantgui.formats.gguf.key_values import KeyValue, ValueKind
-from quantgui.formats.gguf.metadata import model_keys
+from quantgui.formats.gguf.metadata import model_keys, model_warnings
 from quantgui.formats.gguf.mixtures import ModelFacts
 from quantgui.formats.gguf.names import GgufTensor, gguf_tensors, layout_of
 from quantgui.formats.gguf.tokenizer import Vocabulary, read_vocabulary, vocabulary_keys
@@ -63,7 +63,7 @@ def keys_of(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> tuple[list
     keys = model_keys(checkpoint)
     rows = next((tensor.shape[0] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
     vocabulary = vocabulary_of(checkpoint, rows)
-    return [*keys, *vocabulary_keys(vocabulary)], vocabulary.warnings
+    return [*keys, *vocabulary_keys(vocabulary)], (*model_warnings(checkpoint), *vocabulary.warnings)
 
 
 def vocabulary_of(checkpoint: Checkpoint, rows: int) -> Vocabulary:

@@ -9,7 +9,10 @@ from quantgui.formats.gguf.metadata.pooling import pooling_keys
 from quantgui.formats.gguf.names import layout_of
 from quantgui.types import Checkpoint, UserError
 
-__all__ = ["BUILDERS", "model_keys"]
+__all__ = ["BUILDERS", "model_keys", "model_warnings"]
+
+_WITHOUT_WINDOWS = frozenset({"llama", "phi3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "starcoder2"})
+"""Architectures in which llama.cpp always lets every token see all before it."""
 
 
 def model_keys(checkpoint: Checkpoint) -> list[KeyValue]:
@@ -34,3 +37,18 @@ def model_keys(checkpoint: Checkpoint) -> list[KeyValue]:
         *builder(Keys(config), architecture),
         *pooling_keys(checkpoint, architecture),
     ]
+
+
+def model_warnings(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the config asks for that llama.cpp leaves out, where short texts do not notice. One sentence each."""
+    config = checkpoint.config
+    if config is None or layout_of(config).architecture not in _WITHOUT_WINDOWS:
+        return ()
+    keys = Keys(config)
+    window, context = keys.optional("sliding_window"), config.context_length
+    if not window or not keys.flag("use_sliding_window", True) or (context is not None and window >= context):
+        return ()
+    return (
+        f"This model looks back over a window of {window:,} tokens; llama.cpp looks at everything, "
+        "so longer texts come out differently.",
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.layouts import LAYOUTS
-from quantgui.formats.gguf.metadata import BUILDERS, model_keys
+from quantgui.formats.gguf.metadata import BUILDERS, model_keys, model_warnings
 from quantgui.formats.gguf.metadata.pooling import pooling_keys
 from quantgui.types import Checkpoint, ModelConfig, SourceKind, UserError
 
@@ -69,6 +69,21 @@ def test_an_incomplete_config_is_named():
 def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
     with pytest.raises(UserError, match="cannot be converted"):
         model_keys(Checkpoint("m", SourceKind.CONFIG, "", (), ModelConfig("mamba", raw={})))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "raw", "warned"),
+    [
+        ("mistral", {"sliding_window": 64}, True),
+        ("mistral", {"sliding_window": 256}, False),
+        ("mistral", {"sliding_window": None}, False),
+        ("qwen2", {"sliding_window": 64, "use_sliding_window": False}, False),
+        ("gemma2", {"sliding_window": 64}, False),
+    ],
+)
+def test_a_window_that_llama_cpp_leaves_out_is_said(model_type, raw, warned):
+    config = ModelConfig(model_type, context_length=256, raw={"model_type": model_type, **raw})
+    assert bool(model_warnings(Checkpoint("m", SourceKind.CONFIG, "", (), config))) is warned
 
 
 @pytest.mark.parametrize(
