@@ -47,7 +47,8 @@ class AdviceCard(Card):
         self._fold.body.addWidget(box)
 
     def _add(self, grid: QGridLayout, index: int, answer: Advice) -> None:
-        words = label(f"<b>{escape(answer.purpose)}.</b> {escape(answer.sentence)}", wrap=True)
+        purpose = f'<span style="font-weight:600">{escape(answer.purpose)}.</span>'
+        words = label(f"{purpose} {escape(answer.sentence)}", wrap=True)
         words.setTextFormat(Qt.TextFormat.RichText)
         grid.addWidget(words, index, 0)
         spec = answer.spec

@@ -38,7 +38,7 @@ def _scheme(planned: PlannedTensor) -> str:
 
 
 COLUMNS = (
-    Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 156),
+    Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 168),
     Column(
         "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 100, number=True
     ),
@@ -47,7 +47,7 @@ COLUMNS = (
     Column(
         "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 84, number=True
     ),
-    Column("Why it is kept", lambda p: p.reason_in_brief, lambda p: p.reason),
+    Column("Why kept", lambda p: p.reason_in_brief, lambda p: p.reason),
 )
 
 _Index = QModelIndex | QPersistentModelIndex
