@@ -50,7 +50,7 @@ def paint_row(painter: QPainter, rects: Rects, estimate: MemoryEstimate, scale: 
     _paint_name(painter, rects[NAME], estimate, marks)
     _paint_limits(painter, rects[MEMORY], scale)
     _paint_bar(painter, rects[MEMORY], estimate, scale)
-    painter.setPen(colors.color("text"))
+    painter.setPen(_pen(colors.text))
     painter.setFont(_font())
     painter.drawText(rects[MEMORY].adjusted(0, 0, -PAD, 0), _RIGHT, formatting.memory(estimate.total_bytes))
     for column in (CONTEXT, SPEED, QUALITY):
@@ -58,8 +58,8 @@ def paint_row(painter: QPainter, rects: Rects, estimate: MemoryEstimate, scale: 
             side = _RIGHT if COLUMNS[column].right else _LEFT
             cell = rects[column].adjusted(PAD, 0, -PAD, 0)
             text = COLUMNS[column].text(estimate)
-            painter.setPen(colors.color("text" if text not in ("–", "not known") else "muted"))
-            painter.drawText(cell, side, _shortened(painter, text, cell.width()))
+            painter.setPen(_pen(colors.text if text not in ("–", "not known") else colors.muted))
+            painter.drawText(cell, side, _shortened(painter, text, cell.width()) if column == QUALITY else text)
     if VERDICT in rects:
         cell = rects[VERDICT]
         paint_badge(painter, round(cell.left() + PAD), round(cell.center().y()), estimate.verdict)
@@ -73,7 +73,7 @@ def paint_group(painter: QPainter, whole: QRectF, words_: str, is_open: bool, ha
     middle = whole.center().y()
     arrow = QRectF(whole.left() + 4, middle - 7, 14, 14)
     icons.paint(painter, "chevron-down" if is_open else "chevron-right", arrow, colors.muted)
-    painter.setPen(colors.color("muted"))
+    painter.setPen(_pen(colors.muted))
     painter.setFont(theme.font(12, QFont.Weight.DemiBold))
     painter.drawText(whole.adjusted(22, 0, 0, 0), _LEFT, words_)
 
@@ -94,7 +94,7 @@ def _paint_name(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, marks
     middle = cell.center().y()
     if marks.is_best:
         icons.paint(painter, "star", QRectF(cell.left() + 4, middle - 7, 14, 14), colors.tight)
-    painter.setPen(colors.color("text"))
+    painter.setPen(_pen(colors.text))
     painter.setFont(_font(QFont.Weight.DemiBold))
     room = cell.adjusted(22, 0, -22 if marks.in_recipe else 0, 0)
     painter.drawText(room, _LEFT, _shortened(painter, words.name_of(estimate.scheme_id), room.width()))
@@ -104,14 +104,14 @@ def _paint_name(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, marks
 
 def _paint_limits(painter: QPainter, cell: QRectF, scale: Scale) -> None:
     colors = theme.current()
-    painter.setPen(QPen(colors.color("grid"), 1))
+    painter.setPen(_pen(colors.grid))
     ticks = [round(bar_x(nbytes, scale, cell)) + 0.5 for nbytes, _ in scale.ticks]
     painter.drawLines([QLineF(x, cell.top(), x, cell.bottom()) for x in ticks])
     for number, limit in enumerate(scale.limits):
         if not limit.is_far:
             x = bar_x(limit.nbytes, scale, cell)
             style = Qt.PenStyle.DashLine if number else Qt.PenStyle.SolidLine
-            painter.setPen(QPen(colors.color("text"), 1.4, style))
+            painter.setPen(_pen(colors.text, 1.4, style))
             painter.drawLine(QLineF(x, cell.top(), x, cell.bottom()))
 
 
@@ -124,7 +124,9 @@ def _paint_bar(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale:
         if part.nbytes and left < edge:
             done += part.nbytes
             right = min(bar_x(done, scale, cell), edge)
-            painter.fillRect(QRectF(left, top, max(1.5, right - left), BAR_HEIGHT), colors.memory(part.kind))
+            painter.fillRect(
+                QRectF(left, top, max(1.5, right - left), BAR_HEIGHT), _color(getattr(colors, part.kind.value))
+            )
             left = max(right, left + 1.5)
     limit = scale.limits[0]
     if done > limit.nbytes:
@@ -132,7 +134,7 @@ def _paint_bar(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale:
         hatch.setAlphaF(0.75)
         start = bar_x(limit.nbytes, scale, cell)
         painter.fillRect(QRectF(start, top, left - start, BAR_HEIGHT), QBrush(hatch, Qt.BrushStyle.BDiagPattern))
-        painter.setPen(QPen(colors.color("text"), 1.4))
+        painter.setPen(_pen(colors.text, 1.4))
         painter.drawLine(QLineF(start, cell.top(), start, cell.bottom()))
     if estimate.total_bytes > scale.end:
         _paint_break(painter, edge, top)
@@ -142,7 +144,7 @@ def _paint_bar(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale:
 
 def _paint_break(painter: QPainter, edge: float, top: float) -> None:
     """Two slanted gaps at the end of a bar that goes on beyond the axis."""
-    painter.setPen(QPen(theme.current().color("surface"), 2))
+    painter.setPen(_pen(theme.current().surface, 2))
     for x in (edge - 10, edge - 5):
         painter.drawLine(QLineF(x, top + BAR_HEIGHT + 1, x + 5, top - 1))
 
@@ -153,7 +155,7 @@ def _paint_band(painter: QPainter, cell: QRectF, estimate: MemoryEstimate, scale
     if last - first < 2:  # thinner than its own caps
         return
     middle = cell.center().y()
-    painter.setPen(QPen(theme.current().color("text"), 1.2))
+    painter.setPen(_pen(theme.current().text, 1.2))
     painter.drawLine(QLineF(first, middle, last, middle))
     for x in (first, last):
         painter.drawLine(QLineF(x, middle - _WHISKER, x, middle + _WHISKER))
@@ -165,6 +167,17 @@ def _background(painter: QPainter, whole: QRectF, color: str, has_focus: bool) -
     painter.setBrush(colors.color(color))
     painter.drawRoundedRect(whole.adjusted(1, 1, -1, -1), 6, 6)
     painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+@cache
+def _pen(color: str, width: float = 1, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
+    """Made once per colour, as fonts are: a table paints hundreds of cells per frame."""
+    return QPen(QColor(color), width, style)
+
+
+@cache
+def _color(color: str) -> QColor:
+    return QColor(color)
 
 
 @cache
