@@ -96,12 +96,11 @@ def test_other_schemes_of_a_mixed_recipe_are_streamed_as_ever(model, tmp_path):
 @pytest.mark.parametrize(
     "recipe",
     [
-        gptq(4),
         gptq(3, act_order=True, symmetric=False),
-        gptq(2, Rule("*layers.1.self_attn*", None), format="gptq_v2", symmetric=False),
+        gptq(2, Rule("*layers.1.self_attn*", None), format="gptq_v2"),
         gptq(4, Rule("*attn*", SchemeSpec("INT8")), format="compressed-tensors", symmetric=False, act_order=True),
     ],
-    ids=["v1", "v1-act-order-3-bit", "v2-with-kept-layers", "compressed-tensors-mixed"],
+    ids=["v1-act-order-3-bit", "v2-with-kept-layers", "compressed-tensors-mixed"],
 )
 def test_the_output_is_reloaded_and_its_logits_are_those_of_the_simulation(recipe, model, tmp_path):
     events = list(ChildProcess(QuantizeJob(str(model), str(tmp_path / "out"), recipe)).events())

@@ -32,8 +32,8 @@ WHOLE = 1 << 30
 """Rows at once for a format that lays outputs side by side."""
 HESSIAN_BYTES = 1 << 30
 """Most memory for the Hessians of layers that are captured in one pass."""
-SEARCH_STEPS, SEARCH_SMALLEST, SEARCH_NORM = 40, 0.5, 2.4
-"""Of the scale search: tried fractions of a group's range, the smallest one, and the exponent of the error."""
+SEARCH_STEPS, SEARCH_SMALLEST = 20, 0.5
+"""Of the scale search: how many fractions of a group's range are tried, and the smallest one."""
 
 
 class Gptq(RoundToNearest):
@@ -132,7 +132,7 @@ class Gptq(RoundToNearest):
         first: tuple[torch.Tensor, torch.Tensor],
         scale_dtype: torch.dtype,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The shrunk range whose rounding errors are smallest, by row; the exponent is that of the paper's code."""
+        """The shrunk range whose rounding errors are smallest, by row."""
         import torch
 
         scale, zero = first
@@ -147,8 +147,11 @@ class Gptq(RoundToNearest):
         return scale, zero
 
     def _error(self, weights: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
+        """Sum of |error|^2.5: large errors count more than in a mean square, as in the code of the paper (there 2.4),
+        and a square root is ten times faster than a power."""
         codes = (weights / scale).round_().add_(zero).clamp_(self.low, self.high)
-        return codes.sub_(zero).mul_(scale).sub_(weights).abs_().pow_(SEARCH_NORM).sum(dim=1, keepdim=True)
+        error = codes.sub_(zero).mul_(scale).sub_(weights).abs_()
+        return (error.sqrt() * error.square_()).sum(dim=1, keepdim=True)
 
     def solve(self, weight: torch.Tensor, problem: Problem, scale_dtype: torch.dtype) -> QuantizedRows:
         """GPTQ's codes for a whole weight float32 [rows, columns]."""
