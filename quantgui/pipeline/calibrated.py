@@ -17,6 +17,7 @@ import psutil
 from quantgui.calibration.text import calibration_samples
 from quantgui.calibration.walk import Block, Walk
 from quantgui.checkpoint.tensor_data import TensorData
+from quantgui.formats.bitsandbytes import OUTLIER_THRESHOLD
 from quantgui.formats.planning import PlannedFile
 from quantgui.formats.shard_writer import ShardWriter
 from quantgui.jobs.events import Log, Stage, TensorDone
@@ -239,8 +240,15 @@ class _Run:
         for method, tensors in by_method.items():
             work = all_methods()[method].calibrated
             assert work is not None
+            outliers = []
             for result in work().quantize_block(block, tensors):
                 self._finish(result)
+                if result.outliers is not None:
+                    module = self._by_name[result.name].tensor.module or result.name
+                    outliers.append(f"{module} {result.outliers:,}")
+            if outliers:
+                told = ", ".join(outliers)
+                self._emit(Log(f"Layer {block.index + 1:,}: input channels beyond {OUTLIER_THRESHOLD:g}: {told}."))
         for name in names:
             if name not in self.reports:
                 self._stream(name)

@@ -92,6 +92,7 @@ class CalibratedTensor:
     output_error_rounded: float | None = None  # with codes rounded to nearest
     output_error: float | None = None  # with the codes given
     unseen: bool = False  # no token reached this layer
+    outliers: int | None = None  # input channels beyond LLM.int8()'s threshold, where they were counted
     unscaled: bool = False  # the method scales inputs, and nothing before this layer can take a scale
 
 

@@ -7,10 +7,13 @@ do we.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quantgui.formats.bitsandbytes import EightBit
+from quantgui.formats.bitsandbytes import OUTLIER_THRESHOLD, EightBit
+from quantgui.quant.calibrated import CALIBRATION
 from quantgui.quant.method import Method, RowArithmetic, SchemeRow, ValueRange
+from quantgui.schemes.parameters import Parameter, ParameterValue
 from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme
 
@@ -47,9 +50,19 @@ class LlmInt8(RowArithmetic):
         return None if quantized.scale is None else quantized.scale / 127.0
 
 
-def make() -> Scheme:
-    """The LLM.int8() scheme."""
-    return Scheme("LLM.int8", "llm_int8", "int", 8, EightBit(), Granularity.CHANNEL)
+COUNT_OUTLIERS = Parameter(
+    "count_outliers",
+    "Count outlier channels",
+    f"Runs calibration text and tells for each layer how many input channels reach beyond {OUTLIER_THRESHOLD:g}.",
+    False,
+    shapes_scheme=False,
+)
+
+
+def make(*, count_outliers: bool, **_: ParameterValue) -> Scheme:
+    """The LLM.int8() scheme; the weights are the same whether outliers are counted or not."""
+    method = "llm_int8_outliers" if count_outliers else "llm_int8"
+    return Scheme("LLM.int8", method, "int", 8, EightBit(), Granularity.CHANNEL)
 
 
 METHOD = Method(
@@ -64,6 +77,7 @@ METHOD = Method(
             "bitsandbytes",
             ("transformers",),
             make,
+            (COUNT_OUTLIERS, *(replace(parameter, advanced=True) for parameter in CALIBRATION)),
         ),
     ),
     arithmetic=LlmInt8,
