@@ -31,6 +31,7 @@ from quantgui.types import (
     MemoryPart,
     Provenance,
     Runtime,
+    SourceKind,
     UserError,
 )
 from quantgui.units import count
@@ -74,7 +75,7 @@ def estimate_all(
     Of a config that describes a quantized repository first that repository's own.
     """
     settings = settings or FitSettings()
-    runtime = _hub_runtime(settings)
+    runtime = _hub_runtime(checkpoint, settings)
     return tuple(_estimates(checkpoint, _hub_weights(checkpoint), runtime, hardware, settings))
 
 
@@ -92,14 +93,16 @@ def estimate_recipe(
 ) -> MemoryEstimate:
     """The estimate of one recipe, with the plain rows as alternatives. Raises UserError for unknown schemes."""
     settings = settings or FitSettings()
-    situation = situation_of(checkpoint, _hub_runtime(settings), hardware, settings)
+    situation = situation_of(checkpoint, _hub_runtime(checkpoint, settings), hardware, settings)
     weights = recipe_weights(checkpoint, recipe)
     others = [_placed(row, situation) for row in weights_per_row(checkpoint)]
     return completed(_estimate(_placed(weights, situation), others, situation), weights, hardware, settings)
 
 
-def _hub_runtime(settings: FitSettings) -> Runtime:
-    """What loads Hugging Face folders, unless vLLM is asked for."""
+def _hub_runtime(checkpoint: Checkpoint, settings: FitSettings) -> Runtime:
+    """What loads the checkpoint's own kind of files: transformers, unless vLLM is asked for; of GGUF llama.cpp."""
+    if checkpoint.kind is SourceKind.GGUF:
+        return Runtime.LLAMA_CPP
     return Runtime.VLLM if settings.runtime is Runtime.VLLM else Runtime.TRANSFORMERS
 
 
@@ -117,6 +120,10 @@ def _tables(
     chosen, is_apple = settings.runtime, any(gpu.vendor == "Apple" for gpu in hardware.accelerators)
     if chosen is Runtime.MLX and not is_apple:
         raise UserError("MLX runs on Apple computers only.", hint="Choose an Apple device, or another runtime.")
+    if checkpoint.kind is SourceKind.GGUF:
+        if chosen not in (None, Runtime.LLAMA_CPP):
+            raise UserError("A GGUF file runs in llama.cpp.", hint="Choose llama.cpp, or open the original model.")
+        return [(Runtime.LLAMA_CPP, weights_per_row(checkpoint))]
     if chosen is None:
         beside = Runtime.MLX if is_apple else Runtime.VLLM
         return [

@@ -22,6 +22,7 @@ from quantgui.types import (
     Checkpoint,
     HardwareTarget,
     MemoryKind,
+    ModelConfig,
     Provenance,
     Role,
     Runtime,
@@ -213,3 +214,19 @@ def test_what_a_config_says_is_published_comes_first(card: HardwareTarget) -> No
     estimates = estimate_table(find_entry("openai/gpt-oss-20b").checkpoint(), card)
     assert estimates[0].scheme_id == STORED
     assert estimates[0].part(MemoryKind.WEIGHTS) == 13_761_264_768
+
+
+def test_a_gguf_file_runs_in_llama_cpp(card: HardwareTarget) -> None:
+    tensors = (
+        TensorInfo("token_embd.weight", (64, 32), "Q4_K", 1152, role=Role.EMBEDDING, module="embed"),
+        TensorInfo("blk.0.attn_q.weight", (32, 32), "Q4_K", 576, role=Role.ATTENTION, layer=0, module="attn.q"),
+    )
+    raw = {"general.architecture": "llama"}
+    config = ModelConfig("llama", hidden_size=32, num_layers=1, num_heads=4, head_dim=8, vocab_size=64, raw=raw)
+    file = Checkpoint("x", SourceKind.GGUF, "/x.gguf", tensors, config)
+    (estimate,) = estimate_table(file, card)
+    assert estimate.runtime is Runtime.LLAMA_CPP
+    assert estimate.part(MemoryKind.WEIGHTS) == 1728
+    assert estimate_all(file, card)[0].runtime is Runtime.LLAMA_CPP
+    with pytest.raises(UserError, match=r"llama\.cpp"):
+        estimate_table(file, card, FitSettings(runtime=Runtime.VLLM))
