@@ -9,6 +9,7 @@ from pathlib import Path
 from showcase import Showcase
 
 from quantgui import units
+from quantgui.gui.fit.groups import usual
 from quantgui.jobs.run_record import read_run
 from quantgui.report.findings import headline
 from quantgui.report.html import write_report
@@ -40,12 +41,13 @@ def _do(out: Path) -> None:
         size = units.file_size(model.nbytes)
         print(f"Model     {model.name}: {units.parameters(model.parameters)} parameters, {model.dtype}, {size}")
         print(f"Hardware  {state.hardware.name}: {units.memory(state.hardware.ram_bytes)} RAM")
-        for estimate in state.estimates:
+        estimates = usual(state.estimates, {SCHEME})
+        for estimate in estimates:
             print(f"Estimate  {_line(estimate)}")
         print(f"Run       quantizing to {SCHEME} …", flush=True)
         result = show.quantize(SCHEME, out / f"demo-{SCHEME}")
         record, reports = read_run(result.output)
-        report = write_report(out / "report.html", record, reports, estimates=state.estimates, hardware=state.hardware)
+        report = write_report(out / "report.html", record, reports, estimates=estimates, hardware=state.hardware)
         for page in show.pages:
             show.shot(page, out / f"{page}.png")
     print(f"Result    {headline(result)}. {result.verification.summary}")

@@ -70,6 +70,11 @@ def _special() -> frozenset[str]:
     )
 
 
+def usual(estimates: Sequence[MemoryEstimate], keep: Collection[str] = ()) -> tuple[MemoryEstimate, ...]:
+    """The rows worth showing to everybody, in their order, and those that `keep` names."""
+    return tuple(row for row in estimates if is_usual(row) or row.scheme_id in keep)
+
+
 def grouped(
     estimates: Sequence[MemoryEstimate],
     unfolded: Collection[str] = (),
@@ -85,11 +90,11 @@ def grouped(
     found: list[Group] = []
     for group in order:
         rows = [estimate for estimate in estimates if group_of(estimate) == group]
-        usual = [row for row in rows if is_usual(row) or row.scheme_id in keep]
+        shown_always = usual(rows, keep)
         if not rows:
             continue
-        is_unfolded = group in unfolded and len(usual) < len(rows)
-        shown = rows if is_unfolded or not usual else usual
+        is_unfolded = group in unfolded and len(shown_always) < len(rows)
+        shown = rows if is_unfolded or not shown_always else shown_always
         ordered = _sorted(shown, sort or (lambda row: row.bits_per_weight), descending)
         found.append(Group(group, ordered, len(rows) - len(shown), is_unfolded))
     return tuple(found)

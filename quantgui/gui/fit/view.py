@@ -25,7 +25,7 @@ from quantgui.gui.fit.words import RUNTIMES, name_of
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.empty_state import EmptyState
 from quantgui.gui.widgets.page_frame import PageFrame
-from quantgui.quant.registry import rows
+from quantgui.quant.registry import file_rows, rows
 from quantgui.types import Checkpoint
 
 TITLE = "What fits?"
@@ -164,7 +164,7 @@ class FitPage(PageFrame):
 
     def _show_button(self) -> None:
         shown = self._shown_id()
-        is_ours = any(row.id == shown for row in rows())
+        is_ours = any(row.id == shown for row in (*rows(), *file_rows()))
         is_used = self._state.recipe.base.id == shown
         use = "Go to the recipe" if is_used else f"Use {name_of(shown)}"
         self._use_button.setText(use if is_ours else "Copy the command")
@@ -189,7 +189,7 @@ class FitPage(PageFrame):
         scheme_id = self._shown_id()
         if self._state.recipe.base.id == scheme_id:
             self._state.request_page("recipe")
-        elif any(row.id == scheme_id for row in rows()):
+        elif any(row.id == scheme_id for row in (*rows(), *file_rows())):
             use_precision(self._state, scheme_id)
         else:
             self.fits.details.copy_command()

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QSt
 
 from quantgui import units
 from quantgui.gui.app_state import AppState
+from quantgui.gui.fit.groups import usual
 from quantgui.gui.pages import Page
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
@@ -19,7 +20,7 @@ from quantgui.gui.widgets.figure_view import FigureView
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.gui.widgets.text import label, muted, small
 from quantgui.jobs.events import Finished, QuantizeResult
-from quantgui.jobs.run_record import RunRecord, read_record
+from quantgui.jobs.run_record import RunRecord, read_record, record_folder
 from quantgui.report.findings import KeyFigure, headline, key_figures, model_name, worst
 from quantgui.report.heat_map import heat_map
 from quantgui.report.html import write_report
@@ -73,7 +74,8 @@ class ReportPage(QWidget):
         try:
             record = self._record(self._shown)
             reports = self._reports()
-            write_report(path, record, reports, estimates=self._state.estimates, hardware=self._state.hardware)
+            estimates = usual(self._state.estimates, {record.result.job.recipe.base.id})
+            write_report(path, record, reports, estimates=estimates, hardware=self._state.hardware)
         except UserError as error:
             self._frame.show_error(error)
             return False
@@ -156,14 +158,14 @@ class ReportPage(QWidget):
 
     def _save(self) -> None:
         assert self._shown is not None
-        proposal = str(Path(self._shown.output) / DEFAULT_NAME)
+        proposal = str(record_folder(self._shown.output) / DEFAULT_NAME)
         path, _ = QFileDialog.getSaveFileName(self, "Save the report", proposal, FILE_FILTER)
         if path:
             self.export(Path(path))
 
     def _open(self) -> None:
         assert self._shown is not None
-        path = Path(self._shown.output) / DEFAULT_NAME
+        path = record_folder(self._shown.output) / DEFAULT_NAME
         if self.export(path):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
