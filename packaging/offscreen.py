@@ -57,7 +57,7 @@ def _do(out: Path) -> None:
 
 def _line(estimate: MemoryEstimate) -> str:
     bits = units.bits_per_weight(estimate.bits_per_weight)
-    return f"{estimate.scheme_id:6} {bits:18} {units.memory(estimate.total_bytes):>9}  {estimate.verdict.value}"
+    return f"{estimate.scheme_id:10} {bits:18} {units.memory(estimate.total_bytes):>9}  {estimate.verdict.value}"
 
 
 if __name__ == "__main__":
