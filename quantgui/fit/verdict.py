@@ -101,14 +101,10 @@ def _reason(row: Placed, demand: Demand, budget: Budget) -> str:
     if row.outcome.verdict is Verdict.TIGHT:
         return f"Needs {memory(need)} of the {memory(limit)} of {name}, which leaves little for anything else."
     if row.outcome.verdict is Verdict.OFFLOAD:
-        if need <= limit:  # whole layers or equal shares do not come out even
-            return (
-                f"Needs {memory(need)}, which cannot be dealt out to these GPUs; the rest would run from RAM, slower."
-            )
-        return (
-            f"Needs {memory(need - limit)} more than the {memory(limit)} of {name}; "
-            "the rest would run from RAM, much slower."
-        )
+        rest = _what_stays_in_ram(row, budget)
+        if need <= limit:  # whole layers do not come out even, or too little would stay free
+            return f"Needs {memory(need)} of {memory(limit)}, which these GPUs cannot share out; {rest}."
+        return f"Needs {memory(need - limit)} more than the {memory(limit)} of {name}; {rest}, much slower."
     if budget.device_bytes and not demand.rules.can_offload and not budget.unified:
         runtime = SPOKEN.get(demand.rules.runtime, demand.rules.runtime)
         return f"Needs {memory(need)}, but there are {memory(limit)} of {name}, and {runtime} uses no RAM."
@@ -118,6 +114,15 @@ def _reason(row: Placed, demand: Demand, budget: Budget) -> str:
         f"Needs {memory(row.total)}, but there are {memory(budget.pooled_bytes)} "
         f"of {'memory' if budget.unified else name}."
     )
+
+
+def _what_stays_in_ram(row: Placed, budget: Budget) -> str:
+    outcome, layers = row.outcome, len(row.weights.layer_bytes)
+    if outcome.experts_in_ram:
+        return f"the experts of {outcome.experts_in_ram} of {layers} layers would run from RAM"
+    if outcome.layers_on_gpus and not budget.unified:
+        return f"{layers - outcome.layers_on_gpus} of {layers} layers would run from RAM"
+    return "all of it would run from RAM"
 
 
 def _beside_gpus(row: Placed, demand: Demand, budget: Budget) -> int:
