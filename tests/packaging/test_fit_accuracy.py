@@ -22,3 +22,14 @@ def test_the_error_is_signed_and_a_rounded_figure_is_not_held_against_it():
     assert row.error_percent > 0
     assert row.is_within_figure
     assert "same number" in fit_accuracy.table([row])
+
+
+def test_caches_parameters_buffers_and_programs_stay_within_their_limits():
+    result = fit_accuracy.memory_summary()
+    assert (result["parameter_rows"], result["parameter_differences"]) == (61, 0)
+    assert result["kv_cache_rows"] >= 20
+    assert result["kv_cache_differences"] == 0
+    assert result["compute_max_percent"] <= 10
+    assert result["total_rows"] >= 100
+    assert result["total_median_percent"] <= 5
+    assert result["total_more_than_10_percent_under"] == 0
