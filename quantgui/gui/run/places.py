@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantgui.jobs.run_library import is_run
+from quantgui.jobs.run_record import FILE_SUFFIX, record_folder
 from quantgui.types import HardwareTarget
 
 
@@ -31,15 +32,17 @@ def look_at(folder: str) -> Place:
         if any(path.iterdir()):
             return Place(path, free, "This folder holds other files.")
     elif path.exists():
-        return Place(path, free, "A file of this name is there already.")
+        is_ours = record_folder(path) != path and is_run(record_folder(path))
+        return Place(path, free, "A file of this name is there already.", is_ours)
     return Place(path, free)
 
 
 def unused_name(folder: str) -> str:
-    """`folder`, or the first of folder-2, folder-3 … where nothing is."""
+    """`folder`, or the first of folder-2, folder-3 … where nothing is; file-2.gguf for a file."""
+    stem, suffix = (folder[: -len(FILE_SUFFIX)], FILE_SUFFIX) if folder.endswith(FILE_SUFFIX) else (folder, "")
     number, candidate = 2, folder
     while Path(candidate).expanduser().exists():
-        candidate = f"{folder}-{number}"
+        candidate = f"{stem}-{number}{suffix}"
         number += 1
     return candidate
 

@@ -4,6 +4,7 @@ with their error as they finish."""
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
@@ -11,8 +12,6 @@ from quantgui import units
 from quantgui.checkpoint.tensor_names import describe
 from quantgui.gui import formatting
 from quantgui.gui.plots import Source
-from quantgui.gui.plots.loss_trace import LossTrace
-from quantgui.gui.plots.sqnr_heat_map import SqnrHeatMap
 from quantgui.gui.tensor_table import OF_A_CALIBRATION, TensorTable
 from quantgui.gui.tensor_view import TensorView
 from quantgui.gui.widgets.card import Card
@@ -22,6 +21,9 @@ from quantgui.jobs.fold import RunState
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.training_trace import TrainingTrace
 from quantgui.types import Checkpoint
+
+if TYPE_CHECKING:
+    from quantgui.gui.plots.base import PlotPanel
 
 SILENCE_SECONDS = 20
 MAP_HEIGHT = 250
@@ -53,10 +55,10 @@ class ProgressPanel(QWidget):
         for widget in (self._stage, self._bar, self._numbers, self._detail, self._silence, self._facts):
             card.body.addWidget(widget)
         layout.addWidget(card)
-        self._loss, self._map = LossTrace(source), SqnrHeatMap(source)
+        self._source = source
+        self._loss: PlotPanel | None = None
+        self._map: PlotPanel | None = None
         self._loss_card, self._map_card = Card(), Card()
-        self._loss_card.body.addWidget(self._loss)
-        self._map_card.body.addWidget(self._map)
         self._map_card.setMaximumHeight(MAP_HEIGHT)
         layout.addWidget(self._loss_card, 1)
         layout.addWidget(self._map_card)
@@ -92,9 +94,27 @@ class ProgressPanel(QWidget):
         self._loss_card.setVisible(run.is_training)
         self._map_card.setVisible(not run.is_training and bool(run.reports))
         self._finished.setVisible(not run.is_training)
-        for card, plot in ((self._loss_card, self._loss), (self._map_card, self._map)):
-            if not card.isHidden():
-                plot.refresh()
+        if run.is_training:
+            self._loss_plot().refresh()
+        elif run.reports:
+            self._map_plot().refresh()
+
+    def _loss_plot(self) -> PlotPanel:
+        """The plots' library is loaded with the first run, not with the window."""
+        if self._loss is None:
+            from quantgui.gui.plots.loss_trace import LossTrace
+
+            self._loss = LossTrace(self._source)
+            self._loss_card.body.addWidget(self._loss)
+        return self._loss
+
+    def _map_plot(self) -> PlotPanel:
+        if self._map is None:
+            from quantgui.gui.plots.sqnr_heat_map import SqnrHeatMap
+
+            self._map = SqnrHeatMap(self._source)
+            self._map_card.body.addWidget(self._map)
+        return self._map
 
 
 def progress_title(run: RunState) -> str:

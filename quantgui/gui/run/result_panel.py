@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
@@ -11,9 +12,9 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from quantgui import units
 from quantgui.gui import glossary
 from quantgui.gui.app_state import AppState
-from quantgui.gui.plots.loss_trace import LossTrace
 from quantgui.gui.run.quality_card import QualityCard
 from quantgui.gui.try_it.card import TryItCard
+from quantgui.gui.try_it.hand_over_card import HandOverCard
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_panel import ErrorPanel
@@ -89,6 +90,8 @@ class ResultPanel(QWidget):
             )
         )
         self._layout.addWidget(files)
+        if result.output.lower().endswith(".gguf"):
+            self._layout.addWidget(HandOverCard(self._state, result))
         lowest = worst(reports, WORST_TENSORS)
         if lowest:
             self._layout.addWidget(self._worst_card(lowest))
@@ -109,6 +112,8 @@ class ResultPanel(QWidget):
         return card
 
     def _loss_card(self) -> Card:
+        from quantgui.gui.plots.loss_trace import LossTrace
+
         card, plot = Card(), LossTrace(self._state)
         plot.setMinimumHeight(LOSS_HEIGHT)
         card.body.addWidget(plot)
@@ -147,8 +152,9 @@ def result_title(run: RunState) -> str:
 
 
 def open_folder(folder: str) -> None:
-    """Show a folder in the system's file manager."""
-    QDesktopServices.openUrl(QUrl.fromLocalFile(folder))
+    """Show a folder, or the folder of a file, in the system's file manager."""
+    path = Path(folder)
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent if path.is_file() else path)))
 
 
 def _figures(figures: Sequence[KeyFigure]) -> QGridLayout:

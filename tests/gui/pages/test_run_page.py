@@ -12,6 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages.run_page import RunPage
+from quantgui.gui.plots.loss_trace import LossTrace
+from quantgui.gui.plots.sqnr_heat_map import SqnrHeatMap
 from quantgui.gui.run.library_panel import LibraryPanel
 from quantgui.gui.tensor_table import COLUMNS
 from quantgui.home import Home
@@ -169,8 +171,9 @@ def test_a_training_shows_its_loss_and_can_be_stopped(
     monkeypatch.setattr(state.runs.main, "stop_early", lambda: asked.append("stop"))
     text = show(training_tape().state())
     assert "40 of 50 steps" in text and "per step" in text and "left" in text
-    assert page._progress._loss.isVisible() and not page._progress._finished.isVisible()
-    assert len(page._progress._loss.table().rows) == 40
+    loss = page.findChild(LossTrace)
+    assert loss is not None and loss.isVisible() and not page._progress._finished.isVisible()
+    assert len(loss.table().rows) == 40
     press(page, "Stop here and convert")
     assert asked == ["stop"]
     text = show(fold(training_tape().state(), Stage("Quantizing"), 200.0))
@@ -179,7 +182,8 @@ def test_a_training_shows_its_loss_and_can_be_stopped(
 
 def test_tensors_fall_into_the_heat_map_while_they_finish(show: Callable[[RunState], str], page: RunPage) -> None:
     show(quantize_tape(3).state(30))
-    assert page._progress._map.isVisible() and len(page._progress._map.table().rows) > 3
+    heat_map = page.findChild(SqnrHeatMap)
+    assert heat_map is not None and heat_map.isVisible() and len(heat_map.table().rows) > 3
 
 
 def test_calibrated_tensors_show_their_error_after_and_before_the_search(
