@@ -12,13 +12,14 @@ from quantgui.gui.run_times import TimeBook
 from quantgui.gui.try_it.trial import Trial
 from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.fold import RunState, state_of_run
-from quantgui.jobs.job import EvaluateJob, InspectJob, QuantizeJob, new_job_id
+from quantgui.jobs.job import EvaluateJob, HandOverJob, InspectJob, Program, QuantizeJob, new_job_id
 from quantgui.jobs.run_record import read_run
 from quantgui.types import UserError
 
 
 class Runs(QObject):
-    """`main` holds the run that the pages show, `quality` the measurement of one, `trial` what it writes.
+    """`main` holds the run that the pages show, `quality` the measurement of one, `trial` what it writes,
+    `handover` its way to another program.
 
     Refusals become a message.
     """
@@ -30,13 +31,14 @@ class Runs(QObject):
         self.main = RunControl(self)
         self.quality = RunControl(self)
         self.trial = Trial(self)
+        self.handover = RunControl(self)
         self.times = TimeBook(times_file)
         self.main.ended.connect(self._learn)
 
     @property
     def at_work(self) -> RunState | None:
         """The job at work now, None where none is."""
-        working = next((control for control in (self.main, self.quality) if control.is_running), None)
+        working = next((control for control in (self.main, self.quality, self.handover) if control.is_running), None)
         return working.state if working is not None else self.trial.at_work
 
     def start(self, job: QuantizeJob | InspectJob) -> None:
@@ -54,6 +56,11 @@ class Runs(QObject):
         if not self._is_busy():
             self.trial.start(result, prompt, tokens, temperature)
 
+    def hand_over(self, source: str, program: Program) -> None:
+        """Give a GGUF file to another program."""
+        if not self._is_busy():
+            self.handover.start(HandOverJob(source, program))
+
     def stop_training(self) -> None:
         """End the training at work and convert what it has learned."""
         self.main.stop_early()
@@ -67,6 +74,7 @@ class Runs(QObject):
         self.main.cancel()
         self.quality.cancel()
         self.trial.cancel()
+        self.handover.cancel()
 
     def load(self, folder: str) -> None:
         """Show a finished run again."""
@@ -82,6 +90,7 @@ class Runs(QObject):
         self.main.close()
         self.quality.close()
         self.trial.close()
+        self.handover.close()
 
     def _is_busy(self) -> bool:
         busy = self.at_work is not None
