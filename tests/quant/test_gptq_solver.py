@@ -1,5 +1,6 @@
 """GPTQ against its definition, and the laws its errors obey on calibration data."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,15 @@ from quantgui.types import UserError
 
 ROWS, COLUMNS = 48, 256
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products on a busy machine: torch's threads would wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def layer(seed: int, tokens: int = 1024) -> tuple[torch.Tensor, torch.Tensor]:
