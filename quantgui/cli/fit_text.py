@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 
 from quantgui.fit.recommendation import Recommendation
 from quantgui.fit.settings import FitSettings
@@ -49,10 +48,12 @@ def table_lines(estimates: Sequence[MemoryEstimate], star: Recommendation | None
     """The rows by runtime, each with its reason; columns have the same width everywhere."""
     cells = [_cells(estimate, star) for estimate in estimates]
     widths = [max(len(row[i]) for row in [COLUMNS, *cells]) for i in range(len(COLUMNS))]
-    for runtime, some in groupby(zip(estimates, cells, strict=True), key=lambda pair: pair[0].runtime):
+    for runtime in dict.fromkeys(estimate.runtime for estimate in estimates):
         yield RUNTIME_TITLES[runtime]
         yield _line(COLUMNS, widths)
-        yield from (f"{_line(row, widths)}  {estimate.reason}".rstrip() for estimate, row in some)
+        for estimate, row in zip(estimates, cells, strict=True):
+            if estimate.runtime is runtime:
+                yield f"{_line(row, widths)}  {estimate.reason}".rstrip()
         yield ""
 
 

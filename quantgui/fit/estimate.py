@@ -61,22 +61,29 @@ def estimate_table(
     not known, and where the runtime does not run on it at all. `corrections` are what real runs taught.
     """
     settings = settings or FitSettings()
-    estimates: list[MemoryEstimate] = []
+    whole = settings.runtime is None and checkpoint.kind is not SourceKind.GGUF
+    estimates = list(estimate_all(checkpoint, hardware, settings, corrections)) if whole else []
     for runtime, weights in _tables(checkpoint, hardware, settings):
         estimates += _estimates(checkpoint, weights, runtime, hardware, settings, corrections)
     return tuple(estimates)
 
 
 def estimate_all(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None
+    checkpoint: Checkpoint,
+    hardware: HardwareTarget,
+    settings: FitSettings | None = None,
+    corrections: Corrections | None = None,
 ) -> tuple[MemoryEstimate, ...]:
     """One estimate per row of the registry, in its order; of an already quantized checkpoint one for it as it is.
 
     Of a config that describes a quantized repository first that repository's own.
     """
     settings = settings or FitSettings()
-    runtime = _hub_runtime(checkpoint, settings)
-    return tuple(_estimates(checkpoint, _hub_weights(checkpoint), runtime, hardware, settings))
+    weights = _hub_weights(checkpoint)
+    estimates: dict[str, MemoryEstimate] = {}
+    for runtime, some in _by_runtime(weights, checkpoint, hardware, settings):
+        estimates |= {e.scheme_id: e for e in _estimates(checkpoint, some, runtime, hardware, settings, corrections)}
+    return tuple(estimates[row.scheme_id] for row in weights)
 
 
 def estimate_gguf(
@@ -93,17 +100,40 @@ def estimate_recipe(
 ) -> MemoryEstimate:
     """The estimate of one recipe, with the plain rows as alternatives. Raises UserError for unknown schemes."""
     settings = settings or FitSettings()
-    situation = situation_of(checkpoint, _hub_runtime(checkpoint, settings), hardware, settings)
     weights = recipe_weights(checkpoint, recipe)
+    situation = situation_of(checkpoint, _runtime_of(weights, checkpoint, hardware, settings), hardware, settings)
     others = [_placed(row, situation) for row in weights_per_row(checkpoint)]
     return completed(_estimate(_placed(weights, situation), others, situation), weights, hardware, settings)
 
 
-def _hub_runtime(checkpoint: Checkpoint, settings: FitSettings) -> Runtime:
-    """What loads the checkpoint's own kind of files: transformers, unless vLLM is asked for; of GGUF llama.cpp."""
+def _runtime_of(
+    weights: WeightBytes, checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings
+) -> Runtime:
+    """What a row of the checkpoint's own kind of files is estimated in.
+
+    Unless a program is asked for: of GGUF llama.cpp; vLLM for what transformers would unpack, where it runs; else
+    transformers.
+    """
     if checkpoint.kind is SourceKind.GGUF:
         return Runtime.LLAMA_CPP
-    return Runtime.VLLM if settings.runtime is Runtime.VLLM else Runtime.TRANSFORMERS
+    if settings.runtime is not None:
+        return Runtime.VLLM if settings.runtime is Runtime.VLLM else Runtime.TRANSFORMERS
+    served = bool(hardware.accelerators) and not _is_apple(hardware)
+    return Runtime.VLLM if served and weights.unpacked is not None else Runtime.TRANSFORMERS
+
+
+def _by_runtime(
+    weights: Sequence[WeightBytes], checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings
+) -> list[tuple[Runtime, list[WeightBytes]]]:
+    """The rows of the checkpoint's own kind of files by the program they are estimated in."""
+    groups: dict[Runtime, list[WeightBytes]] = {}
+    for row in weights:
+        groups.setdefault(_runtime_of(row, checkpoint, hardware, settings), []).append(row)
+    return list(groups.items())
+
+
+def _is_apple(hardware: HardwareTarget) -> bool:
+    return any(gpu.vendor == "Apple" for gpu in hardware.accelerators)
 
 
 @per_checkpoint
@@ -116,8 +146,8 @@ def _hub_weights(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
 def _tables(
     checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings
 ) -> list[tuple[Runtime, tuple[WeightBytes, ...]]]:
-    """The rows by the program they are estimated in."""
-    chosen, is_apple = settings.runtime, any(gpu.vendor == "Apple" for gpu in hardware.accelerators)
+    """The rows by the program they are estimated in; without a program those beside `estimate_all`."""
+    chosen, is_apple = settings.runtime, _is_apple(hardware)
     if chosen is Runtime.MLX and not is_apple:
         raise UserError("MLX runs on Apple computers only.", hint="Choose an Apple device, or another runtime.")
     if checkpoint.kind is SourceKind.GGUF:
@@ -127,7 +157,6 @@ def _tables(
     if chosen is None:
         beside = Runtime.MLX if is_apple else Runtime.VLLM
         return [
-            (Runtime.TRANSFORMERS, _hub_weights(checkpoint)),
             *([(beside, reference_weights(checkpoint, beside))] if hardware.accelerators else []),
             (Runtime.LLAMA_CPP, gguf_weights(checkpoint, settings.imatrix)),
         ]
@@ -161,15 +190,18 @@ def _estimates(
 
 
 def _placed(weights: WeightBytes, situation: Situation) -> Placed:
+    if situation.demand.rules.runtime is Runtime.TRANSFORMERS and weights.unpacked is not None:
+        weights = weights.unpacked
     return Placed(weights, place(weights, situation.demand, situation.budget))
 
 
 def _estimate(row: Placed, others: Sequence[Placed], situation: Situation) -> MemoryEstimate:
     weights, outcome, demand = row.weights, row.outcome, situation.demand
     parts = (
-        MemoryPart(MemoryKind.WEIGHTS, weights.nbytes, Provenance.DERIVED, weights.note),
+        MemoryPart(MemoryKind.WEIGHTS, weights.stored_bytes, Provenance.DERIVED, weights.note),
         _with_trained_context(outcome.load.kv_cache, demand),
         outcome.load.compute,
+        *_unpacking(weights),
         outcome.load.overhead,
     )
     return MemoryEstimate(
@@ -183,6 +215,13 @@ def _estimate(row: Placed, others: Sequence[Placed], situation: Situation) -> Me
         placement=describe(outcome, weights, demand, situation.budget),
         longest_context=situation.longest.context(weights),
     )
+
+
+def _unpacking(weights: WeightBytes) -> tuple[MemoryPart, ...]:
+    """What memory holds beyond the file."""
+    more = weights.nbytes - weights.stored_bytes
+    note = "transformers makes these weights dense when it first computes; vLLM computes with the packed ones."
+    return (MemoryPart(MemoryKind.COMPUTE, more, Provenance.DERIVED, note),) if more > 0 else ()
 
 
 def _with_trained_context(part: MemoryPart, demand: Demand) -> MemoryPart:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from quantgui.checkpoint.architectures import tensor_shapes
 from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.weight_split import WeightSplit, checkpoint_plan
 from quantgui.formats.plain import FLOAT_DTYPES
 from quantgui.formats.planning import planned_file_bytes
+from quantgui.formats.registry import is_unpacked
 from quantgui.quant.assignment import assign
 from quantgui.quant.registry import rows
 from quantgui.schemes.assignment import Assignment
@@ -36,6 +37,8 @@ class WeightBytes:
     parameters: int | None
     note: str = ""
     split: WeightSplit = field(default_factory=WeightSplit)
+    packed_bytes: int | None = None  # where memory holds more than the file: what the file holds of it
+    unpacked: WeightBytes | None = None  # what transformers holds, where it does not compute with packed weights
 
     @property
     def role_bytes(self) -> Mapping[Role, int]:
@@ -54,8 +57,13 @@ class WeightBytes:
 
     @property
     def bits_per_weight(self) -> float:
-        """8 * bytes / parameters; 0 where the number of parameters is not known."""
-        return 8 * self.nbytes / self.parameters if self.parameters else 0.0
+        """8 * bytes in the file / parameters; 0 where the number of parameters is not known."""
+        return 8 * self.stored_bytes / self.parameters if self.parameters else 0.0
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes in the file."""
+        return self.nbytes if self.packed_bytes is None else self.packed_bytes
 
 
 def active_bytes(weights: WeightBytes) -> int:
@@ -105,7 +113,7 @@ def recipe_weights(checkpoint: Checkpoint, recipe: Recipe) -> WeightBytes:
     """The weights under one recipe. Raises UserError for unknown schemes and ValueError for a broken pattern."""
     assignments = assign(checkpoint, recipe)
     sizes = [assignment.nbytes for assignment in assignments]
-    return WeightBytes(
+    packed = WeightBytes(
         scheme_id=recipe.base.id,
         nbytes=sum(sizes),
         file_bytes=planned_file_bytes(assignments),
@@ -113,6 +121,16 @@ def recipe_weights(checkpoint: Checkpoint, recipe: Recipe) -> WeightBytes:
         note=_kept_note(assignments),
         split=checkpoint_plan(checkpoint).split(sizes),
     )
+    return replace(packed, unpacked=_unpacked(checkpoint, assignments, packed))
+
+
+def _unpacked(checkpoint: Checkpoint, assignments: tuple[Assignment, ...], packed: WeightBytes) -> WeightBytes | None:
+    """The same weights as transformers holds them once it has computed; None where that is as they are stored."""
+    if not any(is_unpacked(assignment) for assignment in assignments):
+        return None
+    sizes = [a.tensor.nbytes if is_unpacked(a) else a.nbytes for a in assignments]
+    split = checkpoint_plan(checkpoint).split(sizes)
+    return replace(packed, nbytes=sum(sizes), split=split, packed_bytes=packed.nbytes)
 
 
 def _stored(checkpoint: Checkpoint) -> WeightBytes:

@@ -142,5 +142,11 @@ def dense_layer(scheme: Scheme, parts: Mapping[str, torch.Tensor]) -> torch.Tens
 
 
 FORMAT = Format(
-    "compressed_tensors", "compressed-tensors", quantization_config, mix_objection, dense_model, dense_layer
+    "compressed_tensors",
+    "compressed-tensors",
+    quantization_config,
+    mix_objection,
+    dense_model,
+    dense_layer,
+    stays_packed=False,
 )

@@ -29,3 +29,5 @@ class Format:
     """One layer's weight as the library dequantizes its stored parts."""
     loads_on_meta: bool = True
     """Whether transformers can compare the keys on the meta device, without the weights."""
+    stays_packed: bool = True
+    """Whether transformers computes with the packed weights; else it makes them dense at the first forward pass."""

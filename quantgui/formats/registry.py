@@ -26,6 +26,12 @@ def formats_of(assignments: Iterable[Assignment]) -> list[Format]:
     return [format_ for id_, format_ in all_formats().items() if id_ in used]
 
 
+def is_unpacked(assignment: Assignment) -> bool:
+    """Whether transformers holds this weight dense while it computes, although the file holds it packed."""
+    format_ = all_formats().get(assignment.scheme.storage.format) if assignment.scheme is not None else None
+    return format_ is not None and not format_.stays_packed
+
+
 def mix_objection(assignments: Sequence[Assignment]) -> str:
     """Why the schemes in use cannot share one checkpoint, "" where they can."""
     used = formats_of(assignments)
