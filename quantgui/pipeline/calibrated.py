@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import torch
 
 FLOAT_BYTES = 4
+WORTH_THREADS = 1 << 22
+"""Elements of the largest matrix from which torch's own threads gain more than they lose by waiting for each other."""
 SMALLER = "Take fewer or shorter calibration samples, or close other programs."
 
 
@@ -66,7 +68,8 @@ class PreparedCalibration:
         import torch
 
         workers = (self.job.threads or psutil.cpu_count(logical=False) or 1) if device.type == "cpu" else 1
-        torch.set_num_threads(workers)
+        largest = max(assignment.tensor.numel for assignment in self.assignments)
+        torch.set_num_threads(workers if largest >= WORTH_THREADS else 1)
         with ExitStack() as stack:
             data = stack.enter_context(TensorData(self.checkpoint))
             pool = stack.enter_context(ThreadPoolExecutor(workers))
