@@ -26,6 +26,8 @@ from quantgui.hardware.probe import this_machine
 from quantgui.home import Home
 from quantgui.jobs.fold import RunState
 from quantgui.jobs.job import InspectJob, QuantizeJob
+from quantgui.jobs.run_record import FILE_SUFFIX
+from quantgui.quant.assignment import is_gguf
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import GB, Checkpoint, HardwareTarget, MemoryEstimate, UserError
 
@@ -173,11 +175,12 @@ class AppState(QObject):
         return Path(chosen).expanduser() / OWN_FOLDER if chosen else self.home.cache
 
     def default_output(self) -> str:
-        """Folder for the next run: outputs, model and precision. "" without a model."""
+        """Folder (for GGUF the file) of the next run: outputs, model and precision. "" without a model."""
         if self._checkpoint is None:
             return ""
         name = f"{self._checkpoint.name.split('/')[-1]}-{self.recipe.name or self.recipe.base.id}"
-        return str(self.outputs_folder / re.sub(r"[^\w.-]+", "-", name).lstrip("."))
+        suffix = FILE_SUFFIX if is_gguf(self.recipe) else ""
+        return str(self.outputs_folder / (re.sub(r"[^\w.-]+", "-", name).lstrip(".") + suffix))
 
     # --- commands: model, hardware, fit -------------------------------------------------------------------------
 

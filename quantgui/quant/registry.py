@@ -45,7 +45,7 @@ def rows() -> tuple[SchemeRow, ...]:
 def rows_by_kind() -> dict[Kind, tuple[SchemeRow, ...]]:
     """The rows as people choose from them: kinds in their order, without empty ones, each most precise first."""
     kinds = {row.id: method.kind for method in all_methods().values() for row in method.rows}
-    grouped = {kind: tuple(row for row in rows() if kinds[row.id] is kind) for kind in Kind}
+    grouped = {kind: tuple(row for row in rows() if kinds[row.id] is kind) for kind in Kind} | {Kind.GGUF: file_rows()}
     return {kind: found for kind, found in grouped.items() if found}
 
 

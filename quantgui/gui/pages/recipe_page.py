@@ -25,7 +25,7 @@ from quantgui.gui.pages import Page
 from quantgui.gui.recipe.advice import answers
 from quantgui.gui.recipe.advice_card import AdviceCard
 from quantgui.gui.recipe.files import open_recipe, save_recipe
-from quantgui.gui.recipe.plan import RecipePlan, clear_override, finding, make_plan, override
+from quantgui.gui.recipe.plan import RecipePlan, clear_override, finding, make_plan, override, rule_choices
 from quantgui.gui.recipe.precision_card import PrecisionCard
 from quantgui.gui.recipe.rule_list import RuleList
 from quantgui.gui.recipe.tensor_table import TensorModel, TensorTable
@@ -59,7 +59,7 @@ class RecipePage(QWidget):
             is_open=state.remembered("recipe.advice") != "closed",
             remember=lambda how: state.remember("recipe.advice", how),
         )
-        self._rules = RuleList([r.id for r in rows()])
+        self._rules = RuleList(rule_choices(state.recipe))
         self._stack = QStackedLayout(self)
         self._stack.addWidget(
             EmptyState(
@@ -130,21 +130,25 @@ class RecipePage(QWidget):
         search.setMaximumWidth(200)
         search.textChanged.connect(self._table.filter.setFilterFixedString)
         self._override = button("Change precision", tip="Give the selected tensors a precision of their own")
-        self._override.setMenu(self._override_menu())
+        self._choices = QMenu(self)
+        self._choices.aboutToShow.connect(self._fill_choices)
+        self._override.setMenu(self._choices)
         self._override.setEnabled(False)
         self._tensors.header.addWidget(search)
         self._tensors.header.addWidget(self._override)
         self._tensors.body.addWidget(self._table, 1)
         return self._tensors
 
-    def _override_menu(self) -> QMenu:
-        menu = QMenu(self)
+    def _fill_choices(self) -> None:
+        menu = self._choices
+        menu.clear()
         menu.addAction("As the recipe says", lambda: self._override_selected("recipe"))
         menu.addAction("Keep as it is", lambda: self._override_selected(None))
         menu.addSeparator()
-        for scheme in rows():
-            menu.addAction(f"{scheme.id}   {scheme.title}", lambda chosen=scheme.id: self._override_selected(chosen))
-        return menu
+        titles = {row.id: row.title for row in rows()}
+        for name in rule_choices(self._state.recipe):
+            words = f"{name}   {titles.get(name, '')}".rstrip()
+            menu.addAction(words, lambda chosen=name: self._override_selected(chosen))
 
     def _connect(self) -> None:
         self._state.checkpoint_changed.connect(self._show_checkpoint)
@@ -180,6 +184,7 @@ class RecipePage(QWidget):
         self._undo.setEnabled(self._state.can_undo)
         self._redo.setEnabled(self._state.can_redo)
         self._precision.show_base(recipe.base)
+        self._rules.set_choices(rule_choices(recipe))
         if checkpoint is None:
             return
         self._plan = plan = make_plan(checkpoint, recipe)
@@ -236,7 +241,7 @@ class RecipePage(QWidget):
 
     def _popup(self, position: QPoint) -> None:
         if self._table.selected_names():
-            self._override.menu().popup(self._table.viewport().mapToGlobal(position))
+            self._choices.popup(self._table.viewport().mapToGlobal(position))
 
     # --- files --------------------------------------------------------------------------------------------------
 

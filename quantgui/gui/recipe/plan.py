@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from quantgui import units
 from quantgui.module_order import place_of
-from quantgui.quant.assignment import WHY_KEPT, assign
+from quantgui.quant.assignment import WHY_KEPT, assign, is_gguf
+from quantgui.quant.gguf_rows import TENSOR_TYPES
+from quantgui.quant.registry import rows
 from quantgui.report.findings import describe_recipe
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.presets import only
@@ -95,6 +97,11 @@ def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
         parameters=checkpoint.parameters,
         matches=tuple(decided),
     )
+
+
+def rule_choices(recipe: Recipe) -> tuple[str, ...]:
+    """What a rule of this recipe may name: schemes, in a GGUF file the types of its tensors."""
+    return TENSOR_TYPES if is_gguf(recipe) else tuple(row.id for row in rows())
 
 
 def _is_problem(assignment: Assignment, rule: Rule | None) -> bool:

@@ -49,6 +49,10 @@ class RuleList(QWidget):
         layout.addWidget(self._area)
         self.show_rules((), ())
 
+    def set_choices(self, scheme_ids: Sequence[str]) -> None:
+        """What a rule may give to its tensors; shown with the next rules."""
+        self._scheme_ids = list(scheme_ids)
+
     def show_rules(self, rules: tuple[Rule, ...], matches: Sequence[int]) -> None:
         """Show the rules and how many tensors each of them decides."""
         self._rules = rules
