@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quantgui.checkpoint import open_checkpoint
-from quantgui.gui.recipe.plan import clear_override, finding, make_plan, override
+from quantgui.gui.recipe.plan import clear_override, finding, make_plan, override, rule_choices
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import Checkpoint, Role
 
@@ -77,3 +77,15 @@ def test_an_override_reaches_its_tensors_only_and_can_be_taken_back(model):
 def test_a_second_override_replaces_the_first():
     twice = override(override(Recipe(INT4), [QUERY], SchemeSpec("INT8")), [QUERY], None)
     assert [rule.scheme for rule in twice.rules] == [None]
+
+
+def test_a_gguf_recipe_shows_the_tensors_of_the_file_and_takes_their_types(model):
+    recipe = Recipe(SchemeSpec("Q8_0"), (Rule("blk.0.ffn_down.weight", SchemeSpec("Q4_0")),))
+    plan = make_plan(model, recipe)
+    assert (plan.error, plan.matches, plan.problems) == (None, (1,), 0)
+    schemes = {p.assignment.tensor.name: p.assignment.scheme.id for p in plan.tensors if p.assignment.scheme}
+    assert (schemes["blk.0.ffn_down.weight"], schemes["blk.1.ffn_down.weight"]) == ("Q4_0", "Q8_0")
+    assert "Q4_0" in rule_choices(recipe)
+    assert "Q4_0" not in rule_choices(Recipe(INT4))
+    wrong = make_plan(model, Recipe(SchemeSpec("Q8_0"), (Rule("*", SchemeSpec("INT4")),)))
+    assert wrong.error is not None

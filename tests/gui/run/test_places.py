@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from quantgui.gui.run.places import devices, library_folders, look_at, remember_folder, unused_name
-from quantgui.jobs.run_record import write_run
+from quantgui.jobs.run_record import RECORD_NAME, write_run
 from quantgui.types import Accelerator, HardwareTarget
 from tests.jobs import samples
 
@@ -49,3 +49,13 @@ def test_folders_outside_the_usual_place_are_remembered_once(tmp_path: Path) -> 
     for _ in range(2):
         remembered = remember_folder(remembered, str(tmp_path / "elsewhere" / "run"), outputs)
     assert library_folders(outputs, remembered) == [outputs, tmp_path / "elsewhere"]
+
+
+def test_a_gguf_file_is_replaced_only_where_its_record_lies_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "x.gguf"
+    file.touch()
+    assert look_at(str(file)).taken and not look_at(str(file)).is_replaceable
+    assert unused_name(str(file)) == str(tmp_path / "x-2.gguf")
+    (tmp_path / "x.gguf.quantgui").mkdir()
+    (tmp_path / "x.gguf.quantgui" / RECORD_NAME).touch()
+    assert look_at(str(file)).is_replaceable
