@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Any
 
 from quantgui.checkpoint import ChildNeeded
@@ -20,6 +21,7 @@ from quantgui.fit.questions import ComparisonRow
 from quantgui.fit.recommendation import Recommendation, recommend
 from quantgui.fit.rules_of_thumb import rule_of_thumb
 from quantgui.fit.settings import KV_TYPES, FitSettings, default_context
+from quantgui.fit.speed import why_no_speed
 from quantgui.fit.training import TrainingEstimate, training_estimates
 from quantgui.fit.weights import parameters
 from quantgui.hardware.catalogue import parse_target
@@ -54,7 +56,9 @@ class FitAnswer:
         """Sentences worth saying once, in order: of the model, of the hardware, of the rows."""
         parts = [part for estimate in self.estimates for part in estimate.parts]
         said = [part.note for part in parts if part.kind in (MemoryKind.WEIGHTS, MemoryKind.KV_CACHE)]
-        notes = (*self.checkpoint.notes, self.hardware.note, *said)
+        has_speed = any(estimate.speed for estimate in self.estimates)
+        speed = "" if has_speed else why_no_speed(self.hardware)
+        notes = (*self.checkpoint.notes, self.hardware.note, speed, *said)
         return tuple(dict.fromkeys(note for note in notes if note))
 
 
@@ -133,7 +137,7 @@ def as_text(answer: FitAnswer) -> list[str]:
     ]
     if answer.star is not None:
         starred = next(e for e in answer.estimates if e.scheme_id == answer.star.scheme_id)
-        lines += [f"★ {answer.star.scheme_id}: {answer.star.sentence}", f"  {answer.command(starred)}", ""]
+        lines += [f"★ {answer.star.scheme_id}: {answer.star.sentence}", indent(answer.command(starred), "  "), ""]
     lines += table_lines(answer.estimates, answer.star)
     if answer.training:
         lines += training_lines(answer.training)

@@ -100,7 +100,7 @@ def _cells(estimate: MemoryEstimate, star: Recommendation | None) -> tuple[str, 
         file_size(estimate.file_bytes),
         "–" if longest is None else count(longest),
         "–" if speed is None else digits(speed.tokens_per_second),
-        "–" if quality is None else quality.words,
+        "–" if quality is None else quality.words.partition(";")[0],
         VERDICT_WORDS[estimate.verdict],
     )
 

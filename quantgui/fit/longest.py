@@ -32,10 +32,12 @@ class Longest:
     def context(self, weights: WeightBytes) -> int | None:
         """Tokens per sequence with which the row fits, a multiple of 256; 0 where not even 256 do.
 
-        None where the KV cache is not known. What a model was trained for is not a limit here.
+        None where the KV cache is not known. What a model was trained for is a limit of encoders alone: they have a
+        position of its own for each token.
         """
-        if self._demand.model.cache is None:
-            return None
+        model = self._demand.model
+        if model.cache is None or model.cache.is_empty:
+            return model.trained_context if model.cache else None
         on_site = weights.nbytes
         if self._site.kind is SiteKind.CUDA:
             on_site -= self._demand.rules.host_weights(weights)

@@ -28,7 +28,11 @@ def _context_tip(estimate: MemoryEstimate) -> str:
 
 def _speed_tip(estimate: MemoryEstimate) -> str:
     speed = estimate.speed
-    return "The bandwidth is not known." if speed is None else f"{words.speed_with_band(speed)}\n{speed.note}"
+    return (
+        "Not estimated: the bandwidth is not known, or nothing is generated."
+        if speed is None
+        else f"{words.speed_with_band(speed)}\n{speed.note}"
+    )
 
 
 def _quality_tip(estimate: MemoryEstimate) -> str:
