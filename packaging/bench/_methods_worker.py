@@ -59,10 +59,27 @@ def bitsandbytes(spec: SchemeSpec, output: Path) -> None:
     model.save_pretrained(output)
 
 
+def quanto(spec: SchemeSpec, output: Path) -> None:
+    """optimum-quanto's int8 weights and activations with static scales, calibrated on the same samples, in float32."""
+    import torch
+    from optimum.quanto import Calibration, QuantizedModelForCausalLM, freeze, qint8, quantize
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(demo_folder(), dtype=torch.float32).eval()
+    quantize(model, weights=qint8, activations=qint8, exclude="lm_head")
+    samples = calibration_samples(demo_folder(), None, int(spec.parameters["samples"]), CONTEXT)
+    with torch.no_grad(), Calibration():
+        for row in samples:
+            model(row.unsqueeze(0))
+    freeze(model)
+    QuantizedModelForCausalLM(model).save_pretrained(output)
+
+
 CONTESTANTS: dict[str, Callable[[SchemeSpec, Path], None]] = {
     "ours": ours,
     "gptqmodel": gptqmodel,
     "bitsandbytes": bitsandbytes,
+    "quanto": quanto,
 }
 
 
@@ -76,9 +93,14 @@ def score_folder(folder: Path, output: Path) -> None:
     from quantgui.quality.perplexity import score
     from quantgui.quality.text import bundled_text, read_text, tokenize
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    method = config.get("quantization_config", {}).get("quant_method", "")
-    model = in_float32(load_dense(folder, all_formats().get(method.replace("-", "_")))[0])
+    if (folder / "quanto_qmap.json").is_file():
+        from optimum.quanto import QuantizedModelForCausalLM
+
+        model = QuantizedModelForCausalLM.from_pretrained(str(folder))
+    else:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        method = config.get("quantization_config", {}).get("quant_method", "")
+        model = in_float32(load_dense(folder, all_formats().get(method.replace("-", "_")))[0])
     ids = tokenize(demo_folder(), read_text(bundled_text("evaluation")))
     sums = score(model, ids, CONTEXT, lambda tokens: None)
     torch.save(torch.cat(sums.parts), output)

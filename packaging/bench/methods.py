@@ -37,7 +37,13 @@ def _gptq(bits: int) -> Pairing:
     return Pairing(f"gptq_{bits}", SchemeSpec(f"GPTQ-{bits}", {"samples": SAMPLES}), "gptqmodel")
 
 
-PAIRINGS = (_gptq(4), _gptq(3), Pairing("nf4", SchemeSpec("NF4"), "bitsandbytes"))
+PAIRINGS = (
+    _gptq(4),
+    _gptq(3),
+    Pairing("nf4", SchemeSpec("NF4"), "bitsandbytes"),
+    Pairing("w8a8", SchemeSpec("W8A8", {"samples": SAMPLES}), "quanto"),
+    Pairing("smoothquant", SchemeSpec("SmoothQuant-W8A8", {"samples": SAMPLES}), "quanto"),
+)
 
 
 def run(work: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from quantgui.checkpoint import open_checkpoint
 from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.quant.assignment import assign
 from quantgui.quant.calibrated import CalibratedTensor
-from quantgui.quant.methods.static_activations import StaticBlocks
+from quantgui.quant.methods.static_activations import REACHES, StaticBlocks
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import UserError
 from tests.calibration.models import saved
@@ -38,7 +38,11 @@ def run(tmp_path):
         assigned = {a.tensor.name: a for a in assign(checkpoint, recipe) if a.scheme is not None}
         for block in Walk(checkpoint, IDS, torch.device("cpu"), TensorData(checkpoint).tensor):
             inputs: dict[str, torch.Tensor] = {"output": block.output(0)}
-            block.capture(lambda name, rows, found=inputs: found.__setitem__(name, rows.abs().amax()))
+
+            def seen(name: str, rows: torch.Tensor, inputs: dict[str, torch.Tensor] = inputs) -> None:
+                inputs[name] = torch.maximum(inputs.get(name, torch.zeros(())), rows.abs().amax())
+
+            block.capture(seen)
             ours = {name: assigned[name] for name in block.linears}
             yield block, inputs, list(StaticBlocks().quantize_block(block, ours))
             return
@@ -72,11 +76,13 @@ def test_no_smoothing_without_outliers_does_no_harm_either(run):
 @pytest.mark.parametrize(
     ("scheme_id", "parameters", "levels"), [("W8A8", {}, 127), ("FP8", {"activations": "static"}, 448)]
 )
-def test_the_stored_scale_reaches_the_largest_input_seen(scheme_id, parameters, levels, run):
+def test_the_stored_scale_reaches_the_largest_input_seen_or_a_tried_part_of_it(scheme_id, parameters, levels, run):
     ((block, before, results),) = run(scheme_id, **parameters)
     largest = torch.stack([before[result.name] for result in results])
     scales = torch.stack([result.quantized.input_scale[0] for result in results if result.quantized is not None])
-    assert bool((scales * levels >= largest * (1 - 1e-6)).all())
+    reaches = scales * levels / largest
+    nearest = torch.tensor(REACHES)[(reaches.unsqueeze(1) - torch.tensor(REACHES)).abs().argmin(dim=1)]
+    torch.testing.assert_close(reaches, nearest, rtol=1e-5, atol=0)
     assert set(block.input_rounding) == {result.name for result in results}
     assert all(result.fold is None for result in results)
 
@@ -87,7 +93,7 @@ def test_the_block_computes_with_rounded_inputs_from_then_on(run):
     block.input_rounding.clear()
     weights_only = block.output(0)
     assert not torch.equal(rounded, weights_only)
-    torch.testing.assert_close(rounded, before["output"], rtol=0.1, atol=0.1)
+    assert float((rounded - before["output"]).norm() / before["output"].norm()) < 0.1
     assert float((weights_only - before["output"]).norm()) < float((rounded - before["output"]).norm())
 
 

@@ -1,6 +1,7 @@
 """8-bit weights and activations whose scales calibration finds: W8A8 and SmoothQuant in integers, FP8 in small floats.
 
-Each layer has one scale for its inputs, the largest magnitude on the calibration text. SmoothQuant (Xiao et al. 2022,
+Each layer has one scale for its inputs, from the largest magnitude on the calibration text, or a part of it where that
+is better for most tokens. SmoothQuant (Xiao et al. 2022,
 arXiv:2211.10438) first divides each input channel by s = max|x|^alpha / max|w|^(1 - alpha) and multiplies the weight's
 column by it, which leaves activations without the channels that stand out. The paper folds 1 / s into norms; a row of
 the matrix before (value before output, up before down) takes it just as well, because it has a scale of its own.
@@ -32,6 +33,8 @@ from quantgui.types import UserError
 if TYPE_CHECKING:
     import torch
 
+REACHES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""Tried fractions of the largest magnitude that the scale of the inputs reaches."""
 ALPHAS = tuple(step / 10 for step in range(1, 10))
 """Tried per layer where alpha is searched, beside no smoothing."""
 
@@ -116,6 +119,7 @@ class _Layer:
         self.settings: dict[str, ParameterValue] = dict(scheme.settings)
         self._method = StaticActivations(scheme)
         self._dtype = torch_dtype(folded.tensors[name].tensor.dtype)
+        self._reach = 1.0
 
     @property
     def weight(self) -> torch.Tensor:
@@ -129,7 +133,7 @@ class _Layer:
         """As it is stored, for inputs divided by `scales`."""
         if self._activations.dynamic:
             return None
-        largest = (self._folded.statistics[self._name].largest / scales).amax()
+        largest = (self._folded.statistics[self._name].largest / scales).amax() * self._reach
         return rounded_up(static_scale(largest, self._activations), self._dtype)
 
     def error(self, scales: torch.Tensor | None) -> float:
@@ -139,18 +143,42 @@ class _Layer:
         return self._error(weight, self._method.dequantize(self._quantized(weight)), factor)
 
     def _error(self, weight: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor | float) -> float:
+        errors, sizes = self._token_errors(weight, rounded, scales)
+        size = float(sizes.sum())
+        return float(errors.sum()) / size if size else 0.0
+
+    def _token_errors(
+        self, weight: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor | float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Squared error and squared size of the outputs, [tokens] of the sample."""
         inputs = self._folded.statistics[self._name].sample / scales
         exact = inputs @ weight.T
         difference = exact - round_inputs(inputs, self._activations, self._input_scale(scales)) @ rounded.T
-        size = float(exact.square().sum())
-        return float(difference.square().sum()) / size if size else 0.0
+        return difference.square().sum(dim=1), exact.square().sum(dim=1)
+
+    def _find_reach(self, weight: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor) -> None:
+        """How far the scale reaches: cutting off the few tokens with huge inputs can be worth it for all the others.
+
+        Every token counts alike, by its own relative error: those with huge inputs also have huge outputs, and would
+        decide alone otherwise.
+        """
+
+        def mean_error(reach: float) -> float:
+            self._reach = reach
+            errors, sizes = self._token_errors(weight, rounded, scales)
+            return float((errors / sizes.clamp(min=1e-30)).mean())
+
+        self._reach = min(REACHES, key=mean_error)
 
     def finish(self, error_before: float) -> CalibratedTensor:
         """Quantizes the folded weight; from now on the block computes with rounded weights and inputs."""
         scales = self._folded.scales_of(self._name)
-        input_scale = self._input_scale(scales)
-        quantized = replace(self._quantized(self.weight), input_scale=input_scale)
+        quantized = self._quantized(self.weight)
         rounded = self._method.dequantize(quantized)
+        if not self._activations.dynamic:
+            self._find_reach(self.weight, rounded, scales)
+        input_scale = self._input_scale(scales)
+        quantized = replace(quantized, input_scale=input_scale)
         error = self._error(self.weight, rounded, scales)
         self.weight.copy_(rounded)
         self._folded.block.input_rounding[self._name] = lambda x: round_inputs(x, self._activations, input_scale)
