@@ -45,7 +45,7 @@ def model_warnings(checkpoint: Checkpoint) -> tuple[str, ...]:
     if config is None or layout_of(config).architecture not in _WITHOUT_WINDOWS:
         return ()
     keys = Keys(config)
-    window, context = keys.optional("sliding_window"), config.context_length
+    window, context = keys.count("sliding_window"), config.context_length  # some state 0 for none
     if not window or not keys.flag("use_sliding_window", True) or (context is not None and window >= context):
         return ()
     return (

@@ -154,8 +154,8 @@ def _starcoder2(keys: Keys, prefix: str) -> list[KeyValue]:
 
 def _olmo2(keys: Keys, prefix: str) -> list[KeyValue]:
     made = _dense(keys, prefix)
-    window, kinds = keys.optional("sliding_window"), keys.kinds()
-    if window is None or keys.model_type == "olmo2":
+    window, kinds = keys.count("sliding_window"), keys.kinds()
+    if not window or keys.model_type == "olmo2":
         return made
     slides = [kind == "sliding_attention" for kind in kinds] if kinds else [i % 4 != 3 for i in range(keys.layers)]
     made.append(u32(f"{prefix}.attention.sliding_window", window))

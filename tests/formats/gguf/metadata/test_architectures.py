@@ -77,6 +77,7 @@ def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
         ("mistral", {"sliding_window": 64}, True),
         ("mistral", {"sliding_window": 256}, False),
         ("mistral", {"sliding_window": None}, False),
+        ("qwen2_moe", {"sliding_window": 0}, False),
         ("qwen2", {"sliding_window": 64, "use_sliding_window": False}, False),
         ("gemma2", {"sliding_window": 64}, False),
     ],
