@@ -97,7 +97,7 @@ def recommend(estimates: Sequence[MemoryEstimate], hardware: HardwareTarget | No
     """
     limit = budget_of(hardware).primary_bytes if hardware is not None else None
     rows = [row for row in estimates if row.verdict is not Verdict.TOO_LARGE and row.part(MemoryKind.WEIGHTS)]
-    suited = [row for row in rows if _suits(row, hardware)] or rows
+    suited = [row for row in rows if _suits(row, hardware) and _saves(row, rows)] or rows
     for step in _STEPS:
         chosen = _chosen(suited, step, hardware, limit)
         if chosen is not None:
@@ -115,6 +115,14 @@ def _suits(row: MemoryEstimate, hardware: HardwareTarget | None) -> bool:
         return False
     most = EIGHT_BITS if _parameters(row) < SMALL_MODEL else FOUR_BITS
     return bool(hardware.accelerators) or row.bits_per_weight <= most
+
+
+def _saves(row: MemoryEstimate, rows: Sequence[MemoryEstimate]) -> bool:
+    """Whether fewer bits need less memory in the same program: transformers unpacks some formats to 16 bits."""
+    if row.bits_per_weight >= SIXTEEN_BITS[0]:
+        return True
+    whole = [o.total_bytes for o in rows if o.runtime is row.runtime and o.scheme_id == "BF16"]
+    return not whole or row.total_bytes < whole[0]
 
 
 def _parameters(row: MemoryEstimate) -> float:

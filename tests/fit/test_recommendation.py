@@ -129,3 +129,14 @@ def test_whatever_the_table_holds_something_that_runs_is_chosen_if_anything_does
     if recommendation is not None:
         assert recommendation.scheme_id in runs
         assert recommendation.sentence.endswith(".")
+
+
+def test_a_precision_that_its_program_unpacks_again_is_not_recommended() -> None:
+    estimates = estimate_table(
+        find_entry("Qwen/Qwen3-8B").checkpoint(), target("RTX 4090"), FitSettings(runtime=Runtime.TRANSFORMERS)
+    )
+    chosen = recommend(estimates, target("RTX 4090"))
+    assert chosen is not None
+    whole = next(e for e in estimates if e.scheme_id == "BF16")
+    starred = next(e for e in estimates if e.scheme_id == chosen.scheme_id)
+    assert starred is whole or starred.total_bytes < whole.total_bytes
