@@ -73,9 +73,10 @@ class _Step:
 
 
 _LAST_RESORT = "Nothing better runs, and it loses much; a smaller model would be better"
+LARGEST = "Largest precision with hardly any loss that fits"
 _STEPS = (
     _Step(Verdict.FITS, SLIGHT, "No loss, and it fits with room to spare", SIXTEEN_BITS, easily=True),
-    _Step(Verdict.FITS, SLIGHT, "Largest precision with hardly any loss that fits"),
+    _Step(Verdict.FITS, SLIGHT, LARGEST),
     _Step(Verdict.FITS, NOTICEABLE, "Nothing better fits; expect a noticeable loss"),
     _Step(Verdict.TIGHT, SLIGHT, "It just fits; close other programs first"),
     _Step(Verdict.OFFLOAD, SLIGHT, "It runs with part of it in RAM, slower", fewest_bits=True),
@@ -101,7 +102,9 @@ def recommend(estimates: Sequence[MemoryEstimate], hardware: HardwareTarget | No
     for step in _STEPS:
         chosen = _chosen(suited, step, hardware, limit)
         if chosen is not None:
-            return Recommendation(chosen.scheme_id, _sentence(chosen, step, limit))
+            larger = any(row.verdict is Verdict.FITS and row.bits_per_weight >= SIXTEEN_BITS[0] for row in rows)
+            why = _beside_sixteen_bits(hardware) if larger and step.why == LARGEST else step.why
+            return Recommendation(chosen.scheme_id, _sentence(chosen, step, why, limit))
     return None
 
 
@@ -162,8 +165,15 @@ def _loss(row: MemoryEstimate) -> int:
     return severity(row.quality or quality_loss(row.scheme_id, row.bits_per_weight))
 
 
-def _sentence(row: MemoryEstimate, step: _Step, limit: int | None) -> str:
-    text = step.why
+def _beside_sixteen_bits(hardware: HardwareTarget | None) -> str:
+    """Why fewer than 16 bits although these would fit too."""
+    if hardware is not None and not hardware.accelerators:
+        return "Hardly any loss, and fewer bytes for the processor to read for each token; it fits"
+    return "Hardly any loss, and more room for context than 16 bits leave; it fits"
+
+
+def _sentence(row: MemoryEstimate, step: _Step, why: str, limit: int | None) -> str:
+    text = why
     if limit is not None and step.verdict is Verdict.FITS and text.endswith("fits"):
         text = f"{text} {memory(limit)}"
     cache = row.part(MemoryKind.KV_CACHE)
