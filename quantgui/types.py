@@ -353,6 +353,7 @@ class TensorReport:
     output_error_rounded: float | None = None
     """Relative squared error of the layer's output on the calibration text if its weights were rounded to nearest."""
     output_error: float | None = None  # the same with the weights that were written
+    offset: int | None = None  # first byte in the file where the model is one GGUF file
 
     @property
     def short_name(self) -> str:

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,13 +116,14 @@ def _write_tensors(
     try:
         with TensorData(checkpoint) as data, ThreadPoolExecutor(workers) as pool:
             source = RowSource(checkpoint, data)
-            for tensor, assignment in zip(plan.tensors, assignments, strict=True):
+            for tensor, assignment, place in zip(plan.tensors, assignments, plan.file.tensors, strict=True):
 
                 def advance(nbytes: int, name: str = tensor.name) -> None:
                     teller.add(nbytes, name)
 
                 rows, weights = source.rows(tensor), importance.get(tensor.name)
                 report = write_gguf_tensor(assignment, rows, weights, pool, writer.write, advance)
+                report = replace(report, offset=len(plan.file.header) + place.offset)
                 reports.append(report)
                 emit(TensorDone(report))
             teller.finish("")

@@ -36,10 +36,10 @@ def write_gguf_tensor(
     info, scheme = assignment.tensor, assignment.scheme
     assert scheme is not None
     method = GgmlArithmetic(scheme)
-    whole = _range(rows, info.name, pool)
+    whole = rows_range(rows, info.name, pool)
     per_expert = info.shape[-2] if len(info.shape) > 2 else None
 
-    def one(block: tuple[int, torch.Tensor]) -> TensorStatistics:
+    def one(block: tuple[int, torch.Tensor]) -> tuple[TensorStatistics, tuple[float, ...]]:
         first, stored = block
         values = rows.values(stored)
         expert = first // per_expert if per_expert else 0
@@ -50,15 +50,17 @@ def write_gguf_tensor(
         statistics.add_original(values)
         statistics.add_quantized(values, method.dequantize(quantized))
         advance(stored.numel() * stored.element_size())
-        return statistics
+        return statistics, method.levels(quantized) if first == 0 else ()
 
     total = TensorStatistics(whole)
-    for statistics in pool.map(one, rows.blocks(BLOCK_ELEMENTS)):
+    levels: tuple[float, ...] = ()
+    for statistics, some_levels in pool.map(one, rows.blocks(BLOCK_ELEMENTS)):
         total.merge(statistics)
-    return report_of(assignment, total)
+        levels = levels or some_levels
+    return report_of(assignment, total, levels)
 
 
-def _range(rows: Rows, name: str, pool: Executor) -> TensorRange:
+def rows_range(rows: Rows, name: str, pool: Executor) -> TensorRange:
     """Smallest and largest value. Raises NotFiniteError where one is not finite."""
 
     def one(block: tuple[int, torch.Tensor]) -> TensorRange:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
 
 from quantgui.checkpoint.tensor_data import TensorData, row_blocks
 from quantgui.formats.plain import FLOAT_DTYPES
@@ -16,19 +18,17 @@ from quantgui.jobs.events import Started, TensorDone
 from quantgui.jobs.job import InspectJob
 from quantgui.jobs.run_record import RECORD_NAME, read_record
 from quantgui.pipeline import Emit
+from quantgui.pipeline.inspect_gguf import FilePair, FileReporter, file_pairs
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.source import open_source
-from quantgui.pipeline.tensor_work import BLOCK_ELEMENTS, measure_range, report_of
+from quantgui.pipeline.tensor_work import BLOCK_ELEMENTS, NOT_FINITE, measure_range, report_of
 from quantgui.quant.assignment import assign
 from quantgui.quant.registry import arithmetic
 from quantgui.schemes.assignment import Assignment
-from quantgui.types import Checkpoint, TensorInfo, TensorReport, UserError
+from quantgui.types import Checkpoint, SourceKind, TensorInfo, TensorReport, UserError
 
 if TYPE_CHECKING:
     import torch
-
-
-NOT_FINITE = "It holds values that are not finite, so there are no statistics."
 
 
 @dataclass(frozen=True)
@@ -39,28 +39,40 @@ class Pair:
     after: Mapping[str, TensorInfo] | None = None  # stored parts by suffix
 
 
+P = TypeVar("P", Pair, FilePair)
+
+
 def inspect(job: InspectJob, emit: Emit) -> None:
     """Emits one TensorDone per tensor. Raises UserError for unknown tensors or checkpoints that do not match."""
     model = open_source(job.source)
     original = open_source(job.against) if job.against else None
-    pairs = list(_pairs(model, original))
-    if job.tensor:
-        pairs = [pair for pair in pairs if pair.assignment.tensor.name == job.tensor]
-        if not pairs:
-            raise UserError(
-                f"“{model.name}” has no tensor called {job.tensor}.", hint="“inspect MODEL” lists all names."
-            )
-    total = sum(pair.assignment.tensor.nbytes for pair in pairs)
-    emit(Started(job.id, total, len(pairs)))
-    teller = ProgressTeller(emit)
     with ExitStack() as stack:
-        before = stack.enter_context(TensorData(original or model))
-        after = stack.enter_context(TensorData(model)) if original else None
+        data = stack.enter_context(TensorData(model))
+        before = stack.enter_context(TensorData(original)) if original else None
+        if model.kind is SourceKind.GGUF:
+            pool = stack.enter_context(ThreadPoolExecutor(psutil.cpu_count(logical=False) or 1))
+            _report_all(job, model, file_pairs(model, original), FileReporter(data, before, pool).report, emit)
+            return
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        for pair in pairs:
-            info = pair.assignment.tensor
-            emit(TensorDone(_report(pair, before, after, pool)))
-            teller.add(info.nbytes, info.name)
+
+        def report(pair: Pair) -> TensorReport:
+            return _report(pair, before or data, data if before else None, pool)
+
+        _report_all(job, model, _pairs(model, original), report, emit)
+
+
+def _report_all(
+    job: InspectJob, model: Checkpoint, pairs: Iterable[P], report: Callable[[P], TensorReport], emit: Emit
+) -> None:
+    """Reports the tensors that the job is about."""
+    chosen = [pair for pair in pairs if not job.tensor or pair.assignment.tensor.name == job.tensor]
+    if job.tensor and not chosen:
+        raise UserError(f"“{model.name}” has no tensor called {job.tensor}.", hint="“inspect MODEL” lists all names.")
+    emit(Started(job.id, sum(pair.assignment.tensor.nbytes for pair in chosen), len(chosen)))
+    teller = ProgressTeller(emit)
+    for pair in chosen:
+        emit(TensorDone(report(pair)))
+        teller.add(pair.assignment.tensor.nbytes, pair.assignment.tensor.name)
     teller.finish("")
 
 

@@ -23,6 +23,9 @@ BLOCK_ELEMENTS = 1 << 18
 COPY_ELEMENTS = 1 << 20
 """Elements of a kept tensor that are copied at once."""
 
+NOT_FINITE = "It holds values that are not finite, so there are no statistics."
+"""Why a tensor that is only measured has none."""
+
 Write = Callable[[str, int, "torch.Tensor"], None]
 Advance = Callable[[int], None]
 

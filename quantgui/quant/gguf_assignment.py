@@ -61,7 +61,7 @@ def assign_gguf(checkpoint: Checkpoint, order: GgufOrder) -> tuple[Assignment, .
     scheme = cache(tensor_scheme)
     return tuple(
         Assignment(
-            _before(tensor, stored),
+            values_before(tensor, stored),
             scheme(type_name),
             "" if is_quantizable(tensor, order.options) else LEFT_ALONE,
         )
@@ -69,7 +69,7 @@ def assign_gguf(checkpoint: Checkpoint, order: GgufOrder) -> tuple[Assignment, .
     )
 
 
-def _before(tensor: GgufTensor, stored: Mapping[str, TensorInfo]) -> TensorInfo:
+def values_before(tensor: GgufTensor, stored: Mapping[str, TensorInfo]) -> TensorInfo:
     """The values that a GGUF tensor is made of; those that follow from the config alone take no bytes of the source."""
     told = describe(tensor.name, len(tensor.shape))
     made = TensorInfo(tensor.name, tensor.shape, "F32", 0, role=told.role, layer=told.layer, module=told.module)

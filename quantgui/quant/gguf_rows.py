@@ -160,6 +160,12 @@ class GgmlArithmetic(RowArithmetic):
         columns = codes.shape[1] // kind.block_bytes * kind.block_elements
         return torch.from_numpy(dequantize_rows(self._type, codes.numpy(), columns))
 
+    def levels(self, quantized: QuantizedRows) -> tuple[float, ...]:
+        """The levels of a typical block, for types that have few."""
+        from quantgui.formats.gguf.kernels.levels import block_levels
+
+        return block_levels(self._type, quantized.codes.numpy())
+
 
 @cache
 def gguf_method() -> Method:
