@@ -174,6 +174,8 @@ def _beside_sixteen_bits(hardware: HardwareTarget | None) -> str:
 
 def _sentence(row: MemoryEstimate, step: _Step, why: str, limit: int | None) -> str:
     text = why
+    if _loss(row) > HARDLY_ANY and step.most_loss == SLIGHT:
+        text = text.replace("Hardly any loss", "A slight loss").replace("hardly any loss", "a slight loss")
     if limit is not None and step.verdict is Verdict.FITS and text.endswith("fits"):
         text = f"{text} {memory(limit)}"
     cache = row.part(MemoryKind.KV_CACHE)

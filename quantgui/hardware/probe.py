@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from quantgui.hardware import amd, apple, nvidia, system
 from quantgui.hardware.catalogue import CatalogueDevice, find
+from quantgui.hardware.ram_bandwidth import ram_bandwidth
 from quantgui.types import GB, GIB, Accelerator, HardwareTarget, Provenance, UserError
 
 TIMEOUT_SECONDS = 5.0
@@ -40,6 +41,7 @@ def this_machine(disk_folder: Path | None = None) -> HardwareTarget:
         findings.accelerators += [_with_catalogue_figures(gpu) for gpu in found or ()]
     memory = _ask("the memory", system.memory, findings)
     cpu = _ask("the processor", system.cpu, findings)
+    bandwidth = _ask("the speed of the RAM", lambda: ram_bandwidth((cpu and cpu.cores) or 1), findings)
     disk = _ask("the disk", lambda: system.disk_free(disk_folder or Path.home()), findings)
     return HardwareTarget(
         name="This machine",
@@ -47,6 +49,7 @@ def this_machine(disk_folder: Path | None = None) -> HardwareTarget:
         accelerators=tuple(findings.accelerators),
         ram_bytes=memory.total if memory else None,
         ram_available_bytes=memory.available if memory else None,
+        ram_bandwidth=bandwidth,
         cpu_name=cpu.name if cpu else "",
         cpu_cores=cpu.cores if cpu else None,
         disk_free_bytes=disk,
