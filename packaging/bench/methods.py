@@ -65,7 +65,7 @@ def _measured(pairing: Pairing, work: Path) -> dict[str, Any]:
     scores = []
     for who in ("ours", pairing.reference):
         folder = work / f"{pairing.name}-{who}"
-        cost = _worker("quantize", who, str(folder), to_json(pairing.spec))
+        cost = _worker(work, "quantize", who, str(folder), to_json(pairing.spec))
         scores.append(_scored(folder))
         results |= {f"{who}_{key}": round(value, 1) for key, value in cost.items()}
         results[f"{who}_perplexity"] = round(scores[-1].perplexity, 4)
@@ -88,18 +88,18 @@ def _scored(folder: Path) -> LikelihoodSum:
     from quantgui.quality.perplexity import LikelihoodSum
 
     values = folder.with_suffix(".pt")
-    _worker("score", str(folder), str(values))
+    _worker(folder.parent, "score", str(folder), str(values))
     sums = LikelihoodSum()
     sums.add(torch.load(values, weights_only=True))
     return sums
 
 
-def _worker(*arguments: str) -> dict[str, float]:
-    """A process of its own; raises RuntimeError with its last words where it fails."""
+def _worker(work: Path, *arguments: str) -> dict[str, float]:
+    """A process of its own in the folder `work`; raises RuntimeError with its last words where it fails."""
     packaging = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-m", "bench._methods_worker", *arguments],
-        cwd=packaging,
+        cwd=work,  # gptqmodel writes its logs where it is started
         env=os.environ | {"PYTHONPATH": os.pathsep.join((str(packaging), str(packaging.parent)))},
         capture_output=True,
         text=True,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantgui.quality.text import bundled_text, read_text, tokenize
+from quantgui.quality.text import MAX_TEXT_BYTES, bundled_text, read_text, tokenize
 from quantgui.types import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _joined(texts: list[str], path: Path) -> str:
 def _json_texts(text: str, path: Path) -> list[str]:
     """The text of each line: a JSON string, or an object with a text field."""
     texts = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # JSON may hold what splitlines takes for a line break
         if not line.strip():
             continue
         try:
@@ -75,11 +76,10 @@ def _json_texts(text: str, path: Path) -> list[str]:
 
 
 def _text_of(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, dict):
-        return ""
-    return next((value[field] for field in TEXT_FIELDS if isinstance(value.get(field), str)), "")
+    """The text of a JSON value, "" where it has none; half a surrogate pair becomes a question mark."""
+    if isinstance(value, dict):
+        value = next((value[field] for field in TEXT_FIELDS if isinstance(value.get(field), str)), "")
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _parquet_texts(path: Path) -> list[str]:
@@ -90,21 +90,38 @@ def _parquet_texts(path: Path) -> list[str]:
     except ImportError:
         raise UserError(
             "Reading Parquet files needs the library pyarrow.",
-            hint="“pip install pyarrow” adds it. A text or JSONL file works without.",
+            hint="“pip install quantgui[parquet]” adds it. A text or JSONL file works without.",
         ) from None
     if not path.is_file():
         raise UserError(f"There is no file at {path}.", hint="Give the path of a text, JSONL or Parquet file.")
     try:
         with parquet.ParquetFile(path) as file:
-            names = {field.name for field in file.schema_arrow if pyarrow.types.is_string(field.type)}
+            names = {field.name for field in file.schema_arrow if _is_text(field.type)}
             column = next((field for field in TEXT_FIELDS if field in names), None)
             if column is None:
                 raise UserError(
                     f"{path.name} has no column of text called {' or '.join(TEXT_FIELDS)}.",
                     hint="Rename the column that holds the text.",
                 )
-            return [text or "" for text in file.read(columns=[column])[column].to_pylist()]
-    except (OSError, pyarrow.ArrowException) as error:
+            return list(_first_rows(file, column))
+    except (OSError, ValueError, pyarrow.ArrowException) as error:  # ValueError: text that is not UTF-8
         raise UserError(
             f"{path.name} cannot be read as a Parquet file.", hint="Choose another file.", details=str(error)
         ) from error
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _first_rows(file: Any, column: str) -> Iterator[str]:
+    """Texts from the beginning, as much as a text file may hold: the corpora of models fill many gigabytes."""
+    left = MAX_TEXT_BYTES
+    for batch in file.iter_batches(batch_size=1024, columns=[column]):
+        for text in batch[column].to_pylist():
+            yield text or ""
+            left -= len(text or "")
+        if left <= 0:
+            return

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import torch
 
 
+EXTRAS: Mapping[str, str] = {"gptqmodel": "gptq"}
+"""Libraries that are not installed with this package, and the extra (pyproject.toml) that brings them."""
+
+
 @dataclass(frozen=True)
 class Format:
     """One way to lay a quantized checkpoint out. The callables that take or give tensors run in the child."""
@@ -31,3 +35,9 @@ class Format:
     """Whether transformers can compare the keys on the meta device, without the weights."""
     stays_packed: bool = True
     """Whether transformers computes with the packed weights; else it makes them dense at the first forward pass."""
+
+    @property
+    def installation(self) -> str:
+        """The command that adds the library: by the extra of this package that pins its version, where there is one."""
+        extra = EXTRAS.get(self.library)
+        return f"pip install {self.library}" if extra is None else f"pip install quantgui[{extra}]"

@@ -9,6 +9,9 @@ from typing import Any
 
 from quantgui.calibration.skeleton import auto_class
 from quantgui.formats.format import Format
+from quantgui.formats.registry import all_formats
+from quantgui.pipeline.device import is_out_of_memory
+from quantgui.types import UserError
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,23 @@ def beyond_the_source(after: KeyProblems, source: Path | None) -> KeyProblems:
 
 
 def load_model(folder: Path) -> Any:
-    """The model as its users run it: quantized layers stay as their library runs them."""
-    return _load(folder)[0].eval()
+    """The model as its users run it: quantized layers stay as their library runs them.
+
+    Raises UserError where transformers, or the library of a quantized format, cannot load it.
+    """
+    try:
+        return _load(folder)[0].eval()
+    except Exception as error:  # a dozen kinds, depending on what is wrong with the folder
+        if is_out_of_memory(error):
+            raise
+        lacks = isinstance(error, ImportError) and "gptqmodel" in str(error).lower()
+        raise UserError(
+            "transformers cannot load the model.",
+            hint=f"Its format needs gptqmodel: {all_formats()['gptq'].installation}."
+            if lacks
+            else "The folder may be damaged, or its architecture may need code of its own.",
+            details=f"{type(error).__name__}: {error}",
+        ) from error
 
 
 def load_dense(folder: Path, format_: Format | None) -> tuple[Any, KeyProblems]:

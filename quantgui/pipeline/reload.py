@@ -65,7 +65,8 @@ def reload_and_compare(job: VerifyJob, emit: Emit) -> Verification:
     format_ = next(iter(formats_of(assignments)), None)
     library, missing = _library_versions(["transformers", *([format_.library] if format_ is not None else [])])
     if missing:
-        return _not_verified(f"the library {missing} is missing. “pip install {missing}” adds it")
+        command = f"pip install {missing}" if format_ is None else format_.installation
+        return _not_verified(f"the library {missing} is missing. “{command}” adds it")
     # A pickled source is not loaded by the library: its keys are compared with an empty baseline.
     baseline = source_folder(source) if source.kind in (SourceKind.FOLDER, SourceKind.SAFETENSORS) else None
     full = _fits_memory(source)

@@ -12,7 +12,6 @@ from quantgui.formats.gguf.runtime.llama import LlamaContext, LlamaModel
 from quantgui.pipeline.device import choose_device
 from quantgui.pipeline.library_model import load_model
 from quantgui.quality.text import load_tokenizer
-from quantgui.types import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,12 +121,4 @@ def transformers_speaker(folder: Path, device: str, threads: int) -> Iterator[Tr
     import torch
 
     torch.set_num_threads(threads)
-    try:
-        speaker = TransformersSpeaker(folder, choose_device(device))
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(
-            "transformers cannot load the model.",
-            hint="Look at the details.",
-            details=f"{type(error).__name__}: {error}",
-        ) from error
-    yield speaker
+    yield TransformersSpeaker(folder, choose_device(device))

@@ -34,7 +34,7 @@ def read_text(path: Path) -> str:
             raise UserError(f"There is no text file at {path}.", hint="Give the path of a UTF-8 text file.")
         if path.stat().st_size > MAX_TEXT_BYTES:
             raise UserError(f"{path.name} is larger than 64 MiB.", hint="A few hundred kilobytes are enough.")
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # some editors begin with a mark of the byte order
     except OSError as error:
         raise UserError(f"{path.name} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
@@ -53,7 +53,7 @@ def tokenize(folder: Path, text: str) -> torch.Tensor:
     tokenizer = load_tokenizer(folder)
     try:
         ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unusable(error) from error
     return torch.tensor(ids, dtype=torch.int64)
 
@@ -69,7 +69,9 @@ def load_tokenizer(folder: Path) -> Any:
         )
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, ImportError, TypeError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # transformers and tokenizers raise a dozen kinds for damaged files
         raise _unusable(error) from error
 
 

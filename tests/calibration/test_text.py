@@ -88,3 +88,34 @@ def test_a_model_without_tokenizer(tmp_path):
 def test_too_few_or_too_short_samples(samples, length, tokenizer):
     with pytest.raises(UserError, match="not enough"):
         calibration_samples(tokenizer, None, samples, length)
+
+
+def test_a_line_of_jsonl_ends_at_a_line_feed_alone(tmp_path):
+    """Separators of lines and paragraphs may stand inside a JSON text as they are."""
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"text": "one\xe2\x80\xa8\xc2\x85two"}\r\n{"text": "half \\ud800"}')
+    assert read_documents(file) == "one\u2028\x85two\n\nhalf ?"
+
+
+def test_of_a_large_parquet_file_the_beginning_is_read(tmp_path, monkeypatch):
+    import pyarrow
+    from pyarrow import parquet
+
+    file = tmp_path / "a.parquet"
+    texts = pyarrow.array([f"{number:10d}" for number in range(5000)], pyarrow.large_string())
+    parquet.write_table(pyarrow.table({"text": texts}), file)
+    monkeypatch.setattr("quantgui.calibration.text.MAX_TEXT_BYTES", 15_000)
+    documents = read_documents(file).split("\n\n")
+    assert 1500 <= len(documents) < 5000
+    assert documents[-1] == f"{len(documents) - 1:10d}"
+
+
+def test_a_parquet_file_with_bytes_that_are_no_text(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    file = tmp_path / "a.parquet"
+    broken = pyarrow.StringArray.from_buffers(1, pyarrow.py_buffer(b"\0\0\0\0\1\0\0\0"), pyarrow.py_buffer(b"\xff"))
+    parquet.write_table(pyarrow.table({"text": broken}), file)
+    with pytest.raises(UserError, match="cannot be read as a Parquet file"):
+        read_documents(file)

@@ -43,6 +43,8 @@ def test_the_bundled_evaluation_text_has_60_000_tokens():
 def test_a_model_without_tokenizer(tmp_path):
     with pytest.raises(UserError, match="no tokenizer"):
         tokenize(tmp_path, "text")
-    (tmp_path / "tokenizer.json").write_text("{broken")
-    with pytest.raises(UserError, match="cannot be loaded"):
-        tokenize(tmp_path, "text")
+    for settings, content in (("{}", "{broken"), ("[]", "{}"), ('{"tokenizer_class": 5}', "{}")):
+        (tmp_path / "tokenizer_config.json").write_text(settings)
+        (tmp_path / "tokenizer.json").write_text(content)
+        with pytest.raises(UserError, match="cannot be loaded"):
+            tokenize(tmp_path, "text")

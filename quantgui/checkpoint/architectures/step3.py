@@ -61,7 +61,7 @@ def _dense_layers(keys: Keys) -> frozenset[int]:
         return frozenset(index for index, kind in enumerate(kinds) if kind == "dense")
     stated = keys.value("moe_layers_enum")
     if isinstance(stated, str):
-        sparse = {int(word) for word in stated.split(",") if word.strip().isdigit()}
+        sparse = {int(word) for word in stated.split(",") if word.strip().isdecimal()}
         return frozenset(range(keys.layers)) - sparse
     return frozenset(range(min(keys.count("first_k_dense_replace", DENSE_LAYERS), keys.layers)))
 

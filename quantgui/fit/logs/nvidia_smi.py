@@ -64,7 +64,8 @@ def _csv_gpus(text: str) -> Iterator[_Gpu]:
     if start is None:
         return
     columns = [column.split("[")[0].strip() for column in lines[start].split(",")]
-    for row in csv.reader(lines[start + 1 :], skipinitialspace=True):
+    for line in lines[start + 1 :]:
+        (row,) = csv.reader([line], skipinitialspace=True)  # by itself: an open quotation mark ends with its line
         values = dict(zip(columns, row, strict=False))
         used, total = _mib(values.get("memory.used")), _mib(values.get("memory.total"))
         if used is not None:

@@ -17,11 +17,11 @@ _SIZES = (
     (MemoryKind.KV_CACHE, "pool", re.compile(rf"memory reserved for KV Cache is{_NUMBER}")),
     (MemoryKind.KV_CACHE, "pool", re.compile(rf"Available KV cache memory:{_NUMBER}")),
 )
-_TOKENS = re.compile(r"GPU KV cache size: ([\d,]{1,15}) tokens")
+_TOKENS = re.compile(r"GPU KV cache size: (\d[\d,]{0,14}) tokens")
 _BLOCKS = re.compile(r"# (?:GPU|CUDA) blocks: (\d{1,9})")
 _BLOCK_TOKENS = 16
 """vLLM's default block size, where the log counts blocks."""
-_CONCURRENCY = re.compile(r"Maximum concurrency for ([\d,]{1,12}) tokens per request: (\d[\d.]{0,12})x")
+_CONCURRENCY = re.compile(r"Maximum concurrency for (\d[\d,]{0,11}) tokens per request: (\d[\d.]{0,12})x")
 _CONTEXT = re.compile(r"(?:max_model_len|max_seq_len|max model len)[=: ] {0,4}(\d{1,9})")
 _RANKS = re.compile(r"tensor_parallel_size=(\d{1,3})\b")
 _WORKER = re.compile(r"Worker_TP(\d{1,3})\b")

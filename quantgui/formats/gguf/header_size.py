@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from quantgui.formats.gguf.key_values import KeyValue, encode_keys
+from quantgui.formats.gguf.key_values import encode_keys
 from quantgui.formats.gguf.metadata import model_keys
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.source import vocabulary_of
@@ -71,17 +71,13 @@ def _of_files(name: str, path: str, config: ModelConfig, rows: int, changed: tup
     """Of the files beside a checkpoint; `changed`, when each was written, keeps the cache honest."""
     checkpoint = Checkpoint(name, SourceKind.FOLDER, path, (), config)
     try:
-        vocabulary = vocabulary_keys(vocabulary_of(checkpoint, rows))
+        vocabulary = len(encode_keys(vocabulary_keys(vocabulary_of(checkpoint, rows))))
     except UserError:
         return estimated_size(config)
     try:
-        return KeySize(_nbytes([*model_keys(checkpoint), *vocabulary]))
+        return KeySize(vocabulary + len(encode_keys(model_keys(checkpoint))))
     except UserError:
-        return KeySize(_nbytes(vocabulary) + MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
-
-
-def _nbytes(keys: Sequence[KeyValue]) -> int:
-    return len(encode_keys(keys))
+        return KeySize(vocabulary + MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
 
 
 def _changed(path: Path) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from quantgui.types import UserError
+
 KeyContent = str | bool | int | float | Sequence[str] | Sequence[int] | Sequence[float] | bytes
 
 _LENGTH = struct.Struct("<Q")
@@ -47,9 +49,22 @@ class KeyValue:
     raw: bytes = b""
 
     def encode(self) -> bytes:
-        """The entry's bytes: key, kind and value, little-endian. Raises ValueError for numbers that do not fit."""
+        """The entry's bytes: key, kind and value, little-endian. Raises UserError for numbers that do not fit.
+
+        Numbers come from a model's config and tokenizer, which may state anything.
+        """
         if self.raw:
             return self.raw
+        try:
+            return self._encoded()
+        except (struct.error, OverflowError):
+            raise UserError(
+                f"The model's files state a value for {self.key} that a GGUF file cannot hold.",
+                hint="The model's config or tokenizer may be damaged; download them again.",
+                details=f"{self.value!r:.200} as {(self.element or self.kind).name}",
+            ) from None
+
+    def _encoded(self) -> bytes:
         parts = [_text(self.key), _KIND.pack(self.kind)]
         if self.kind is ValueKind.ARRAY:
             assert self.element is not None
@@ -99,10 +114,7 @@ def _scalar(value: KeyContent, kind: ValueKind) -> bytes:
     if kind is ValueKind.STRING:
         assert isinstance(value, str)
         return _text(value)
-    try:
-        return _SCALARS[kind].pack(value)
-    except struct.error as error:
-        raise ValueError(f"{value!r} does not fit {kind.name}: {error}") from None
+    return _SCALARS[kind].pack(value)
 
 
 def _elements(values: Sequence[str] | Sequence[int] | Sequence[float], element: ValueKind) -> bytes:
@@ -112,7 +124,4 @@ def _elements(values: Sequence[str] | Sequence[int] | Sequence[float], element: 
         return bytes(bool(value) for value in values)
     if isinstance(values, bytes):
         return values
-    try:
-        return struct.pack(f"<{len(values)}{_ARRAY_CODES[element]}", *values)
-    except struct.error as error:
-        raise ValueError(f"a value does not fit {element.name}: {error}") from None
+    return struct.pack(f"<{len(values)}{_ARRAY_CODES[element]}", *values)

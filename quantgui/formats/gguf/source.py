@@ -74,4 +74,4 @@ def vocabulary_of(checkpoint: Checkpoint, rows: int) -> Vocabulary:
 
 def _layer(name: str) -> int | None:
     parts = name.split(".")
-    return int(parts[1]) if parts[0] == "blk" and len(parts) > 2 and parts[1].isdigit() else None
+    return int(parts[1]) if parts[0] == "blk" and len(parts) > 2 and parts[1].isdecimal() else None

@@ -111,7 +111,7 @@ def ordered_sources(made: GgufTensor) -> tuple[str, ...]:
     """Names of the checkpoint's tensors, experts and heads by their number: files list them as texts (1, 10, 2)."""
     if len(made.sources) < 2:
         return made.sources
-    return tuple(sorted(made.sources, key=lambda name: [int(p) if p.isdigit() else p for p in _NUMBER.split(name)]))
+    return tuple(sorted(made.sources, key=lambda name: [int(p) if p.isdecimal() else p for p in _NUMBER.split(name)]))
 
 
 def _rotary_pairs(heads: int, tensor: torch.Tensor) -> torch.Tensor:

@@ -33,6 +33,8 @@ PIECES = st.sampled_from(
         "memory.used, name\n1, x",
         "Model loading took 1.5 GiB",
         "# GPU blocks: 5",
+        "GPU KV cache size: ,, tokens",
+        "Maximum concurrency for , tokens per request: 1x",
         "- CUDA0 (x) | 1 = 2 + (3 = 4 + 5 + 6) + 7 |",
     ]
 )
@@ -46,6 +48,12 @@ def test_whatever_is_pasted_ends_in_figures_or_in_a_user_error(text: str) -> Non
         return
     assert parsed.sizes or parsed.used_bytes is not None
     assert all(size.nbytes >= 0 for size in parsed.sizes)
+
+
+def test_a_quotation_mark_ends_with_its_line() -> None:
+    """The library of CSV files would take all that follows for one field, and refuse it for its length."""
+    rows = "\n".join(['A, 5 MiB, "', *["x" * 3000] * 100, "B, 7 MiB, y"])
+    assert parse_log(f"name, memory.used [MiB], other\n{rows}").used_bytes == 12 * 2**20
 
 
 @pytest.mark.parametrize(

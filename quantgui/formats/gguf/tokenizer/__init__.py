@@ -26,18 +26,17 @@ def read_vocabulary(folder: Path, config: Mapping[str, Any], rows: int) -> Vocab
     Raises UserError where there is none, where it is damaged, and for algorithms that llama.cpp does not have.
     """
     settings = read_json(folder / "tokenizer_config.json")
-    data = tokenizer_json(folder)
-    if data:
-        try:
-            vocabulary = vocabulary_of(data, settings)
-            adds = added_tokens(data, settings)
-        except _ODD as error:
-            raise UserError(
-                "The tokenizer's files are damaged or of an unknown kind.",
-                hint="Download them again.",
-                details=f"{type(error).__name__}: {error}",
-            ) from error
-    else:
+    try:
+        data = tokenizer_json(folder)
+        vocabulary = vocabulary_of(data, settings) if data else None
+        adds = added_tokens(data, settings)
+    except _ODD as error:
+        raise UserError(
+            "The tokenizer's files are damaged or of an unknown kind.",
+            hint="Download them again.",
+            details=f"{type(error).__name__}: {error}",
+        ) from error
+    if vocabulary is None:
         path = sentence_piece_file(folder)
         if path is None:
             raise UserError(

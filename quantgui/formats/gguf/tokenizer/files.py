@@ -61,7 +61,9 @@ def _old_added_tokens(folder: Path) -> list[dict[str, Any]]:
     """Added tokens as tokenizer.json lists them, from the settings of older tokenizers."""
     settings = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder")
     entries = settings.items() if isinstance(settings, Mapping) else ()
-    found = [{**entry, "id": int(token)} for token, entry in entries if token.isdigit() and isinstance(entry, Mapping)]
+    found = [
+        {**entry, "id": int(token)} for token, entry in entries if token.isdecimal() and isinstance(entry, Mapping)
+    ]
     listed = {entry["id"] for entry in found}
     more = read_json(folder / "added_tokens.json")
     return found + [{"id": token, "content": text} for text, token in more.items() if token not in listed]

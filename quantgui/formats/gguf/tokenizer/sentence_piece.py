@@ -55,6 +55,8 @@ def _vocabulary(data: bytes) -> Vocabulary:
     if made.model != "t5":
         return made
     charsmap = normalizer.get(2, b"")
+    if not isinstance(charsmap, bytes):
+        raise ValueError("the map of characters is a number")
     return replace(made, removes_spaces=bool(normalizer.get(4, 1)), normalization=charsmap)
 
 

@@ -152,9 +152,10 @@ def test_a_sentence_piece_model_alone(tmp_path):
     assert (made.model, made.adds_space, texts(made)) == ("llama", False, ["<unk>", "<s>", "▁a", "<0x00>"])
     assert kinds(made) == [TokenKind.UNKNOWN, TokenKind.CONTROL, TokenKind.NORMAL, TokenKind.BYTE]
     assert (made.special, made.adds) == ({"bos": 1}, {"bos": True, "eos": False})
-    (tmp_path / "tokenizer.model").write_bytes(model[:-3])
-    with pytest.raises(UserError, match="damaged"):
-        read_vocabulary(tmp_path, {}, 4)
+    for damaged in (model[:-3], piece("a", 0) + field(3, bytes([2 << 3, 5]))):  # a number as the map of characters
+        (tmp_path / "tokenizer.model").write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            read_vocabulary(tmp_path, {}, 4)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,19 @@ def test_a_sentence_piece_model_alone(tmp_path):
 def test_a_damaged_tokenizer_is_one_sentence(tmp_path, content):
     with pytest.raises(UserError):
         read_vocabulary(write(tmp_path, tokenizer__json=content), {}, 1)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"added_tokens__json": {"x": [1]}},
+        {"added_tokens__json": {"x": "²"}},
+        {"tokenizer_config__json": {"added_tokens_decoder": {"9" * 5000: {"content": "x"}}}},
+    ],
+)
+def test_older_files_that_are_damaged_are_one_sentence(tmp_path, files):
+    with pytest.raises(UserError, match="damaged"):
+        read_vocabulary(write(tmp_path, vocab__json={"a": 0}, merges__txt="", **files), {}, 1)
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
