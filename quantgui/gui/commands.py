@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quantgui.checkpoint.resolve import DEMO
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages import Page
+from quantgui.gui.recipe.plan import with_base
 from quantgui.gui.settings import THEMES
-from quantgui.quant.registry import rows
+from quantgui.quant.registry import file_rows, rows
 from quantgui.schemes.recipe import SchemeSpec
+
+RULES_REMOVED = (
+    "The exceptions were removed: a GGUF file names its tensors and types differently. Undo brings them back."
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ def state_commands(state: AppState, pages: Sequence[Page]) -> Iterator[Command]:
     yield Command("Use this machine as hardware", lambda: state.choose_hardware(state.machine))
     if state.is_running:
         yield Command("Cancel the running job", state.cancel_run)
-    for row in rows():
+    for row in (*rows(), *file_rows()):
         yield Command(f"Use {row.id} · {row.title}", lambda row=row: use_precision(state, row.id))
     if state.can_undo:
         yield Command("Undo the last change of the recipe", state.undo_recipe, "Ctrl+Z")
@@ -43,8 +48,11 @@ def state_commands(state: AppState, pages: Sequence[Page]) -> Iterator[Command]:
 
 
 def use_precision(state: AppState, scheme_id: str) -> None:
-    """Make a precision the recipe's base; its rules stay."""
-    state.set_recipe(replace(state.recipe, base=SchemeSpec(scheme_id), name=""))
+    """Make a precision the recipe's base; its rules stay where they still mean something, and a message says if not."""
+    before, after = state.recipe, with_base(state.recipe, SchemeSpec(scheme_id))
+    state.set_recipe(after)
+    if before.rules and not after.rules:
+        state.message.emit(RULES_REMOVED)
 
 
 def matching(commands: Iterable[Command], query: str) -> list[Command]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -26,6 +27,7 @@ class FitState(QObject):
         super().__init__(parent)
         self.settings = settings
         self.estimates: Sequence[MemoryEstimate] = ()
+        self.every_program: Sequence[MemoryEstimate] = ()  # the same without the choice of a program
         self.error: UserError | None = None
         self._file = corrections_file
         self._corrections = load_corrections(corrections_file)
@@ -40,10 +42,14 @@ class FitState(QObject):
     def estimate(self, checkpoint: Checkpoint | None, hardware: HardwareTarget | None) -> None:
         """Estimate again, or forget the estimates where the model or the hardware is not known yet."""
         self._checkpoint, self._hardware = checkpoint, hardware
-        self.estimates, self.error = (), None
+        self.estimates, self.every_program, self.error = (), (), None
         if checkpoint is not None and hardware is not None:
             try:
                 self.estimates = estimate_table(checkpoint, hardware, self.settings, self._corrections)
+                self.every_program = self.estimates
+                if self.settings.runtime is not None:
+                    settings = replace(self.settings, runtime=None)
+                    self.every_program = estimate_table(checkpoint, hardware, settings, self._corrections)
             except UserError as error:
                 self.error = error
         self.changed.emit()

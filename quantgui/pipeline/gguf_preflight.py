@@ -9,12 +9,16 @@ from pathlib import Path
 
 from quantgui import units
 from quantgui.checkpoint.tensor_data import READABLE_DTYPES
+from quantgui.formats.gguf.file_types import FileType
 from quantgui.formats.gguf.imatrix import ImportanceMatrix
-from quantgui.formats.gguf.plan import GgufPlan
+from quantgui.formats.gguf.plan import GgufPlan, planned_types
+from quantgui.formats.gguf.type_plan import needs_imatrix
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, record_folder
 from quantgui.pipeline.gguf_importance import check_importance
 from quantgui.pipeline.preflight import COMPANION_ALLOWANCE, existing_parent
+from quantgui.quant.gguf_assignment import gguf_order
+from quantgui.quant.registry import settings
 from quantgui.schemes.assignment import Assignment
 from quantgui.types import Checkpoint, SourceKind, UserError
 
@@ -31,19 +35,23 @@ def check_gguf(
     """Raises UserError for anything that would stop the run later; returns warnings, one sentence each."""
     _check_kernels(plan)
     if plan.needs_imatrix and matrix is None:
-        raise UserError(
-            f"{plan.file_type.name} needs an importance matrix: without one its few bits go to the wrong weights.",
-            hint="Give one with --imatrix, compute one first, or choose a type of more bits.",
-        )
+        raise _needs_matrix(plan.file_type)
     check_target(job, checkpoint)
-    _check_disk(job, plan)
-    unmatched = (
-        f"No tensor's name matches the rule {rule.pattern}, so it changes nothing."
-        for rule in job.recipe.rules
-        if not any(rule.matches(assignment.tensor) for assignment in assignments)
-    )
+    _check_disk(job, plan.file.nbytes)
     missing = check_importance(plan, matrix) if matrix is not None else ()
-    return (*plan.warnings, *missing, *unmatched)
+    return (*plan.warnings, *missing, *_unmatched_rules(job, assignments))
+
+
+def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> tuple[str, ...]:
+    """What `check_gguf` will say, as far as a form can ask per keystroke: it reads no tokenizer, no matrix."""
+    check_source(job, checkpoint)
+    order = gguf_order(checkpoint, job.recipe, settings(job.recipe.base))
+    types = planned_types(checkpoint, order.file_type, order.options)
+    if not order.imatrix and needs_imatrix(*types, order.file_type):
+        raise _needs_matrix(order.file_type)
+    check_target(job, checkpoint)
+    _check_disk(job, sum(a.nbytes for a in assignments))
+    return _unmatched_rules(job, assignments)
 
 
 def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:
@@ -97,8 +105,23 @@ def check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:
         )
 
 
-def _check_disk(job: QuantizeJob, plan: GgufPlan) -> None:
-    needed = plan.file.nbytes + COMPANION_ALLOWANCE
+def _needs_matrix(file_type: FileType) -> UserError:
+    return UserError(
+        f"{file_type.name} needs an importance matrix: without one its few bits go to the wrong weights.",
+        hint="Compute one with “quantgui imatrix” on the command line, or choose a type of more bits.",
+    )
+
+
+def _unmatched_rules(job: QuantizeJob, assignments: Sequence[Assignment]) -> tuple[str, ...]:
+    return tuple(
+        f"No tensor's name matches the rule {rule.pattern}, so it changes nothing."
+        for rule in job.recipe.rules
+        if not any(rule.matches(assignment.tensor) for assignment in assignments)
+    )
+
+
+def _check_disk(job: QuantizeJob, nbytes: int) -> None:
+    needed = nbytes + COMPANION_ALLOWANCE
     free = shutil.disk_usage(existing_parent(Path(job.target))).free
     if needed > free:
         raise UserError(

@@ -111,18 +111,22 @@ def _parameters(kind: FileType) -> tuple[Parameter, ...]:
     if not kind.is_quantized:
         return ()
     choices, titles = ("", *TENSOR_TYPES), ("as the mixture says", *TENSOR_TYPES)
+    mixture = partial(Parameter, shapes_scheme=False)  # they decide between types, which are stored as always
     return (
         Parameter(
             "imatrix",
             "Importance matrix",
-            "A file that says which inputs of each tensor matter most; lower bits need one.",
+            "A file that says which inputs of each tensor matter most; lower bits need one. "
+            "“quantgui imatrix” makes it on the command line.",
             "",
+            shapes_scheme=False,
             is_file=True,
+            empty="None",
         ),
-        Parameter("pure", "One type for all", "The same type for every matrix, without the mixture.", False),
-        Parameter("output_type", "Output head", "Type of the output head.", "", choices, titles, advanced=True),
-        Parameter("embedding_type", "Embedding", "Type of the embedding.", "", choices, titles, advanced=True),
-        Parameter(
+        mixture("pure", "One type for all", "The same type for every matrix, without the mixture.", False),
+        mixture("output_type", "Output head", "Type of the output head.", "", choices, titles, advanced=True),
+        mixture("embedding_type", "Embedding", "Type of the embedding.", "", choices, titles, advanced=True),
+        mixture(
             "leave_output", "Keep the output head", "The output head stays in the source's type.", False, advanced=True
         ),
     )

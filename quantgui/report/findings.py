@@ -35,7 +35,7 @@ class KeyFigure:
 
 def describe_scheme(scheme: Scheme) -> str:
     """The scheme in words: "INT4 in groups of 128", "INT8 per output channel, asymmetric"."""
-    if scheme.number == "cast":
+    if scheme.number in ("cast", "ggml"):  # a GGUF file type is a mixture of block sizes
         return scheme.id
     places = {
         Granularity.TENSOR: "per tensor",

@@ -22,6 +22,7 @@ class Parameter:
     advanced: bool = False
     shapes_scheme: bool = True  # False: a setting of the search or training, not of how the result is stored
     is_file: bool = False  # the value is the path of a file, "" for none
+    empty: str = "The bundled text"  # what the field of a file says while it is ""
 
     def check(self, value: ParameterValue) -> ParameterValue:
         """`value` if allowed. Raises ValueError with one clear sentence otherwise."""

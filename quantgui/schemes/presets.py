@@ -115,6 +115,11 @@ STARTS = (
     Preset(
         "vLLM 4-bit", "GPTQ: rounded against calibration text, in the layout of vLLM's fast kernels.", _start("GPTQ-4")
     ),
+    Preset(
+        "Ollama, LM Studio, llama.cpp",
+        "Q4_K_M: one GGUF file, the usual choice for one's own computer.",
+        _start("Q4_K_M"),
+    ),
     Preset("transformers on a small GPU", "NF4: no calibration, loads with bitsandbytes.", _start("NF4")),
     Preset("Fine-tune later (QLoRA)", "NF4 with double quantization, as QLoRA trains adapters on.", _start("NF4-DQ")),
     Preset("CPU int8", "8-bit weights, and activations rounded while it runs.", _start("W8A8-dynamic")),

@@ -21,11 +21,20 @@ from PySide6.QtWidgets import (
 
 from quantgui import units
 from quantgui.gui.app_state import AppState
+from quantgui.gui.commands import use_precision
 from quantgui.gui.pages import Page
 from quantgui.gui.recipe.advice import answers
 from quantgui.gui.recipe.advice_card import AdviceCard
 from quantgui.gui.recipe.files import open_recipe, save_recipe
-from quantgui.gui.recipe.plan import RecipePlan, clear_override, finding, make_plan, override, rule_choices
+from quantgui.gui.recipe.plan import (
+    RecipePlan,
+    clear_override,
+    finding,
+    first_rule,
+    make_plan,
+    override,
+    rule_choices,
+)
 from quantgui.gui.recipe.precision_card import PrecisionCard
 from quantgui.gui.recipe.rule_list import RuleList
 from quantgui.gui.recipe.tensor_table import TensorModel, TensorTable
@@ -59,7 +68,7 @@ class RecipePage(QWidget):
             is_open=state.remembered("recipe.advice") != "closed",
             remember=lambda how: state.remember("recipe.advice", how),
         )
-        self._rules = RuleList(rule_choices(state.recipe))
+        self._rules = RuleList(rule_choices(state.recipe), first_rule(state.recipe))
         self._stack = QStackedLayout(self)
         self._stack.addWidget(
             EmptyState(
@@ -174,17 +183,18 @@ class RecipePage(QWidget):
 
     def _show_estimates(self) -> None:
         state = self._state
-        self._precision.show_estimates(state.estimates)
+        estimates = state.fit.every_program  # the Fit page may show one program alone; a recipe is for any
+        self._precision.show_estimates(estimates)
         if state.checkpoint is not None:
             runtime = state.fit_settings.runtime
-            self._advice.show_answers(answers(state.checkpoint, state.hardware, state.estimates, runtime))
+            self._advice.show_answers(answers(state.checkpoint, state.hardware, estimates, runtime))
 
     def _show_recipe(self) -> None:
         checkpoint, recipe = self._state.checkpoint, self._state.recipe
         self._undo.setEnabled(self._state.can_undo)
         self._redo.setEnabled(self._state.can_redo)
         self._precision.show_base(recipe.base)
-        self._rules.set_choices(rule_choices(recipe))
+        self._rules.set_choices(rule_choices(recipe), first_rule(recipe))
         if checkpoint is None:
             return
         self._plan = plan = make_plan(checkpoint, recipe)
@@ -195,8 +205,7 @@ class RecipePage(QWidget):
             self._frame.set_title(finding(plan, recipe), self._subtitle(plan))
         else:
             self._frame.set_title("This recipe cannot be used yet")
-        changed = sum(p.assignment.scheme is not None for p in plan.tensors)
-        self._tensors.set_title(f"{units.count(changed)} of {units.count(len(plan.tensors))} tensors change")
+        self._tensors.set_title(f"{units.count(plan.changed)} of {units.count(len(plan.tensors))} tensors change")
 
     def _subtitle(self, plan: RecipePlan) -> str:
         seconds = self._state.runs.times.predict(
@@ -213,7 +222,7 @@ class RecipePage(QWidget):
 
     def _choose_base(self, scheme_id: str) -> None:
         if scheme_id != self._state.recipe.base.id:
-            self._state.set_recipe(replace(self._state.recipe, base=SchemeSpec(scheme_id), name=""))
+            use_precision(self._state, scheme_id)
 
     def _set_parameters(self, scheme_id: str, values: dict[str, ParameterValue]) -> None:
         self._state.set_recipe(replace(self._state.recipe, base=SchemeSpec(scheme_id, values), name=""))

@@ -58,6 +58,12 @@ _PURPOSES = (
         Runtime.TRANSFORMERS,
         with_gpu=False,
     ),
+    _Purpose(
+        "Ollama, LM Studio, llama.cpp",
+        "the most precise GGUF file that fits",
+        ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M"),
+        Runtime.LLAMA_CPP,
+    ),
     _Purpose("Fine-tune later", "the 4-bit base that QLoRA trains adapters on", ("NF4-DQ",), Runtime.TRANSFORMERS),
 )
 

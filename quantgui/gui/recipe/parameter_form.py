@@ -62,7 +62,7 @@ class ParameterForm(QWidget):
         if isinstance(parameter.default, int | float) and isinstance(value, int | float):
             return self._spin_box(parameter, parameter.default, value)
         if parameter.is_file:
-            chooser = FileField(parameter.title, str(value))
+            chooser = FileField(parameter.title, str(value), parameter.empty)
             chooser.changed.connect(lambda path: self._set(parameter, path))
             return chooser
         edit = QLineEdit(str(value))

@@ -32,11 +32,18 @@ class PlannedTensor:
         return f"{why[:1].upper()}{why[1:]}" if self.is_problem and why else self.assignment.why
 
     @property
+    def is_changed(self) -> bool:
+        """Whether the recipe's precision reaches it; a GGUF file's norms have a type, F32, and a reason for it."""
+        return self.assignment.scheme is not None and not self.assignment.why
+
+    @property
     def reason_in_brief(self) -> str:
         """The reason for a narrow column: "Norms" instead of "Norms are kept: a few numbers that scale everything."."""
         if self.reason.startswith("Group size"):
             return "Group does not fit"
-        head = re.split(r" (?:are|is) kept: ", self.reason)[0]
+        has_type = self.assignment.scheme is not None  # in a GGUF file, where one sentence is about all kinds of them
+        reason = WHY_KEPT.get(self.assignment.tensor.role, self.reason) if has_type and self.reason else self.reason
+        head = re.split(r" (?:are|is) kept: ", reason)[0]
         return head.replace("A rule keeps it: ", "Rule ").removeprefix("The ").rstrip(".")
 
     @property
@@ -68,9 +75,14 @@ class RecipePlan:
         return sum(tensor.is_problem for tensor in self.tensors)
 
     @property
+    def changed(self) -> int:
+        """How many tensors the recipe's precision reaches."""
+        return sum(tensor.is_changed for tensor in self.tensors)
+
+    @property
     def quantized_weights(self) -> int:
         """Number of weights that get a scheme."""
-        return sum(t.assignment.tensor.numel for t in self.tensors if t.assignment.scheme is not None)
+        return sum(t.assignment.tensor.numel for t in self.tensors if t.is_changed)
 
     @property
     def commonest_problem(self) -> str:
@@ -102,6 +114,19 @@ def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
 def rule_choices(recipe: Recipe) -> tuple[str, ...]:
     """What a rule of this recipe may name: schemes, in a GGUF file the types of its tensors."""
     return TENSOR_TYPES if is_gguf(recipe) else tuple(row.id for row in rows())
+
+
+def first_rule(recipe: Recipe) -> Rule:
+    """What an exception of this recipe begins as: more bits for the layers' feed-forward parts."""
+    return Rule("*.ffn_down.*", SchemeSpec("Q6_K")) if is_gguf(recipe) else Rule("*.mlp.*", SchemeSpec("INT8"))
+
+
+def with_base(recipe: Recipe, base: SchemeSpec) -> Recipe:
+    """The recipe with another base. Exceptions stay, unless one of the two is a GGUF file: its tensors have names and
+    types of their own, so a rule for one means nothing for the other.
+    """
+    changed = replace(recipe, base=base, name="")
+    return changed if is_gguf(changed) == is_gguf(recipe) else replace(changed, rules=())
 
 
 def _is_problem(assignment: Assignment, rule: Rule | None) -> bool:

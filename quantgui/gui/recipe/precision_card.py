@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QVBoxLayout
 
 from quantgui.gui.recipe.parameter_form import ParameterForm
@@ -13,11 +14,13 @@ from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.foldable import Foldable
 from quantgui.gui.widgets.text import muted
-from quantgui.quant.registry import row, rows_by_kind
+from quantgui.quant.registry import file_rows, row, rows_by_kind
 from quantgui.schemes.parameters import Parameter
 from quantgui.schemes.presets import PRESETS, STARTS, Preset
 from quantgui.schemes.recipe import SchemeSpec
 from quantgui.types import MemoryEstimate, UserError
+
+MIXED = "Mixed precision"
 
 
 class PrecisionCard(Card):
@@ -56,6 +59,10 @@ class PrecisionCard(Card):
             self._summary.setText(error.message)
             return
         self._summary.setText(f"{chosen.summary} Loaded by {' and '.join(chosen.runtimes)}.")
+        is_file = chosen in file_rows()
+        self._mixed_title.setText(f"{MIXED}: a GGUF file brings its own" if is_file else MIXED)
+        for action in self._mixed:
+            action.setEnabled(not is_file)
         key = (spec.id, tuple(sorted(spec.parameters.items())))
         if key == self._form_key:
             return
@@ -82,16 +89,18 @@ class PrecisionCard(Card):
     def _preset_menu(self) -> QMenu:
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
-        for title, presets in (("For a purpose", STARTS), ("Mixed precision", PRESETS)):
-            menu.addSection(title)
-            for preset in presets:
-                self._add_preset(menu, preset)
+        menu.addSection("For a purpose")
+        for preset in STARTS:
+            self._add_preset(menu, preset)
+        self._mixed_title = menu.addSection(MIXED)
+        self._mixed = [self._add_preset(menu, preset) for preset in PRESETS]
         return menu
 
-    def _add_preset(self, menu: QMenu, preset: Preset) -> None:
+    def _add_preset(self, menu: QMenu, preset: Preset) -> QAction:
         action = menu.addAction(preset.title)
         action.setToolTip(preset.help)
         action.triggered.connect(lambda: self.preset_chosen.emit(preset))
+        return action
 
 
 def _clear(layout: QVBoxLayout) -> None:

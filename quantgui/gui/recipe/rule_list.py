@@ -14,7 +14,6 @@ from quantgui.gui.widgets.text import muted
 from quantgui.schemes.recipe import Rule, SchemeSpec
 
 KEEP_TITLE = "keep as it is"
-NEW_PATTERN = "*.mlp.*"
 ROW_HEIGHT = 36
 SHOWN_ROWS = 3
 
@@ -24,9 +23,10 @@ class RuleList(QWidget):
 
     changed = Signal(tuple)
 
-    def __init__(self, scheme_ids: Sequence[str], parent: QWidget | None = None) -> None:
+    def __init__(self, scheme_ids: Sequence[str], first: Rule, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._scheme_ids = list(scheme_ids)
+        self._first = first
         self._rules: tuple[Rule, ...] = ()
         self._shown: list[QWidget] = []
         self._empty = muted("None: the precision at the left decides for every layer. Presets and tensors add some.")
@@ -49,9 +49,10 @@ class RuleList(QWidget):
         layout.addWidget(self._area)
         self.show_rules((), ())
 
-    def set_choices(self, scheme_ids: Sequence[str]) -> None:
-        """What a rule may give to its tensors; shown with the next rules."""
+    def set_choices(self, scheme_ids: Sequence[str], first: Rule) -> None:
+        """What a rule may give to its tensors, and what an added one begins as; shown with the next rules."""
         self._scheme_ids = list(scheme_ids)
+        self._first = first
 
     def show_rules(self, rules: tuple[Rule, ...], matches: Sequence[int]) -> None:
         """Show the rules and how many tensors each of them decides."""
@@ -70,7 +71,7 @@ class RuleList(QWidget):
 
     def add(self) -> None:
         """Append an exception for the person to fill in."""
-        self.changed.emit((*self._rules, Rule(NEW_PATTERN, SchemeSpec("INT8"))))
+        self.changed.emit((*self._rules, self._first))
 
     def _row(self, index: int, rule: Rule, matches: int | None) -> QWidget:
         row = QWidget()
@@ -105,6 +106,8 @@ class RuleList(QWidget):
         for scheme_id in self._scheme_ids:
             box.addItem(scheme_id, scheme_id)
         box.addItem(KEEP_TITLE, None)
+        if rule.scheme and box.findData(rule.scheme.id) < 0:  # what this recipe cannot use is shown all the same
+            box.insertItem(0, rule.scheme.id, rule.scheme.id)
         box.setCurrentIndex(box.findData(rule.scheme.id) if rule.scheme else box.count() - 1)
         box.activated.connect(lambda chosen: self._choose(index, rule, box.itemData(chosen)))
         return box

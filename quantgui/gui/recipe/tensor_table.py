@@ -19,7 +19,7 @@ from quantgui.report.findings import describe_scheme
 SORT_ROLE = Qt.ItemDataRole.UserRole
 SEARCH_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 28
-ROOM_FOR_SHAPE, ROOM_FOR_BITS = 670, 570
+ROOM_FOR_SHAPE, ROOM_FOR_BITS = 686, 570
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def _scheme(planned: PlannedTensor) -> str:
 COLUMNS = (
     Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 168),
     Column(
-        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 100, number=True
+        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 116, number=True
     ),
     Column("Precision", _scheme, _scheme, 96),
     Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 94, number=True),

@@ -24,6 +24,7 @@ from quantgui.jobs.run_library import (
     remove_partial,
     stale_partials,
 )
+from quantgui.jobs.run_record import output_of
 from quantgui.report.findings import VERIFICATION_WORDS, describe_recipe
 from quantgui.types import UserError
 
@@ -75,12 +76,13 @@ class LibraryPanel(Card):
 
     def _run_row(self, run: FinishedRun) -> QWidget:
         folder = str(run.folder)
-        name = link(run.folder.name, lambda: self.opened.emit(folder), tip=f"Open this run\n{folder}")
+        output = output_of(run.folder)
+        name = link(output.name, lambda: self.opened.emit(folder), tip=f"Open this run\n{folder}")
         name.setEnabled(run.record is not None)
-        name.setAccessibleName(f"Open the run {run.folder.name}")
+        name.setAccessibleName(f"Open the run {output.name}")
         actions = (
-            icon_button("folder", f"Show the folder of {run.folder.name}", lambda: open_folder(folder)),
-            icon_button("trash", f"Delete {run.folder.name}…"),
+            icon_button("folder", f"Show the folder of {output.name}", lambda: open_folder(str(output))),
+            icon_button("trash", f"Delete {output.name}…"),
         )
         row = _Row(name, _describe(run), actions)
         actions[1].clicked.connect(

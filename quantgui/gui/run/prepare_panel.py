@@ -27,11 +27,16 @@ from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.facts import Fact, Facts
 from quantgui.gui.widgets.text import label, muted
 from quantgui.jobs.job import QuantizeJob
-from quantgui.pipeline import preflight
+from quantgui.pipeline import gguf_preflight, preflight
+from quantgui.quant.assignment import is_gguf
 from quantgui.report.findings import describe_recipe
 from quantgui.types import Checkpoint, UserError
 
 _WORDS_WIDTH = 92  # as wide as the words of the facts above
+FILE_FILTER = "GGUF (*.gguf)"
+_ASK_HERE = QFileDialog.Option.DontConfirmOverwrite  # the panel itself asks whether to replace what is there
+_CHECK_FOLDER = "Check the result: load it in a new process and compare every weight"
+_CHECK_FILE = "Check the result: llama.cpp loads it in a new process and computes with it"
 
 
 class PreparePanel(QWidget):
@@ -47,7 +52,7 @@ class PreparePanel(QWidget):
         self._is_default = True  # the output folder follows model and recipe until somebody types another
         self._facts = Facts()
         self._output = QLineEdit()
-        self._output.setAccessibleName("Output folder")
+        self._output_title = muted(wrap=False)
         self._output.textEdited.connect(self._typed)
         self._output.textChanged.connect(self._look)
         self._taken = QWidget()
@@ -59,7 +64,7 @@ class PreparePanel(QWidget):
         self._device = QComboBox()
         self._device.setAccessibleName("Device that computes")
         self._device.activated.connect(self._device_chosen)
-        self._verify = QCheckBox("Check the result: load it in a new process and compare every weight")
+        self._verify = QCheckBox()
         self._verify.setChecked(True)
         self._lay_out()
         for signal in (state.checkpoint_changed, state.recipe_changed, state.settings_changed):
@@ -101,6 +106,11 @@ class PreparePanel(QWidget):
         self._plan = RecipePlan() if checkpoint is None else make_plan(checkpoint, self._state.recipe)
         if checkpoint is not None:
             self._show_facts(checkpoint)
+        is_file = is_gguf(self._state.recipe)
+        title = "Output file" if is_file else "Output folder"
+        self._output_title.setText(title)
+        self._output.setAccessibleName(title)
+        self._verify.setText(_CHECK_FILE if is_file else _CHECK_FOLDER)
         if self._is_default and self._output.text() != self._state.default_output():
             self._output.setText(self._state.default_output())
         self._look()
@@ -135,7 +145,7 @@ class PreparePanel(QWidget):
         folder.setSpacing(8)
         folder.addWidget(self._output, 1)
         folder.addWidget(button("Choose…", self._choose_folder, icon="folder"))
-        grid.addWidget(muted("Output folder", wrap=False), 0, 0)
+        grid.addWidget(self._output_title, 0, 0)
         grid.addLayout(folder, 0, 1)
         grid.addWidget(self._taken, 1, 1)
         grid.addWidget(self._room, 2, 1)
@@ -159,10 +169,15 @@ class PreparePanel(QWidget):
 
     def _choose_folder(self) -> None:
         parent = str(self._state.outputs_folder)
-        folder = QFileDialog.getExistingDirectory(self, "Choose an output folder", parent)
-        if folder:
+        if is_gguf(self._state.recipe):
+            chosen, _ = QFileDialog.getSaveFileName(
+                self, "Choose an output file", self._output_path(), FILE_FILTER, options=_ASK_HERE
+            )
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, "Choose an output folder", parent)
+        if chosen:
             self._is_default = False
-            self._output.setText(folder)
+            self._output.setText(chosen)
 
     def _use_new_name(self) -> None:
         self._output.setText(unused_name(self._output.text()))
@@ -185,7 +200,7 @@ class PreparePanel(QWidget):
         self._check()
 
     def _check(self) -> None:
-        """The very preflight that the run begins with."""
+        """The preflight that the run begins with."""
         self._warnings: tuple[str, ...] = ()
         self._objection = self._plan.error
         checkpoint = self._state.checkpoint
@@ -197,7 +212,10 @@ class PreparePanel(QWidget):
                 checkpoint.path, self._output_path(), self._state.recipe, overwrite=self._replace.isChecked()
             )
             try:
-                self._warnings = preflight.check(job, checkpoint, assignments, plan_files(assignments))
+                if is_gguf(job.recipe):
+                    self._warnings = gguf_preflight.check_early(job, checkpoint, assignments)
+                else:
+                    self._warnings = preflight.check(job, checkpoint, assignments, plan_files(assignments))
             except UserError as error:
                 self._objection = error
         self._notes.setText("\n".join(self._warnings))
@@ -217,8 +235,8 @@ class PreparePanel(QWidget):
 
 
 def _facts(checkpoint: Checkpoint, plan: RecipePlan, recipe: str) -> list[Fact]:
-    kept = sum(planned.assignment.scheme is None for planned in plan.tensors)
-    changed = len(plan.tensors) - kept
+    changed = plan.changed
+    kept = len(plan.tensors) - changed
     share = plan.bytes_after / plan.bytes_before if plan.bytes_before else 1.0
     facts = [
         Fact(

@@ -1,4 +1,4 @@
-"""A file: typed, browsed for, or empty for what the program brings itself."""
+"""A file: typed, browsed for, or empty."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from quantgui.gui.widgets.buttons import icon_button
 
 
 class FileField(QWidget):
-    """`changed` carries the path once editing is finished; "" means the bundled one."""
+    """`changed` carries the path once editing is finished; "" means none. `empty` says what is taken then."""
 
     changed = Signal(str)
 
-    def __init__(self, title: str, value: str) -> None:
+    def __init__(self, title: str, value: str, empty: str) -> None:
         super().__init__()
         self._title = title
         self._shown = value
         self._line = QLineEdit(value)
-        self._line.setPlaceholderText("The bundled text")
+        self._line.setPlaceholderText(empty)
         self._line.setAccessibleName(title)
         self._line.setClearButtonEnabled(True)
         self._line.editingFinished.connect(lambda: self._take(self._line.text().strip()))

@@ -12,8 +12,10 @@ from PySide6.QtWidgets import QLabel, QLineEdit, QMenu, QPushButton
 
 from quantgui.gui.app_state import AppState
 from quantgui.gui.pages.recipe_page import RecipePage
+from quantgui.hardware.custom import custom_target
 from quantgui.home import Home
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
+from quantgui.types import Runtime
 from tests.gui.tapes import quantize_tape
 
 
@@ -155,3 +157,25 @@ def test_the_primary_action_goes_to_run(page, state, qtbot):
     (run,) = [b for b in page.findChildren(QPushButton) if b.text().strip() == "Go to Run"]
     with qtbot.waitSignal(state.page_requested, check_params_cb=lambda page_id: page_id == "run"):
         run.click()
+
+
+def test_a_gguf_file_refuses_mixed_presets_and_the_exceptions_of_folders(page, state, qtbot):
+    page._rules.add()
+    with qtbot.waitSignal(state.message):
+        page._precision.schemes.choose("Q4_K_M")
+    assert state.recipe == Recipe(SchemeSpec("Q4_K_M"))
+    mixed = {a.text(): a for a in page._precision.findChild(QMenu).actions()}["First and last layer 8 bit"]
+    assert not mixed.isEnabled()
+    page._rules.add()
+    assert page._plan.error is None and page._plan.matches[0] > 0
+    page._precision.schemes.choose("INT8")
+    assert mixed.isEnabled() and state.recipe.rules == ()
+
+
+def test_sizes_do_not_depend_on_the_program_of_the_fit_page(page, state):
+    state.choose_hardware(custom_target("here", vram_gib=8, ram_gib=16))
+    state.change_fit(runtime=Runtime.LLAMA_CPP)
+    assert state.estimates and all(row.runtime is Runtime.LLAMA_CPP for row in state.estimates)
+    ids = {row.scheme_id for row in state.fit.every_program}
+    assert {"INT4", "NF4", "Q4_K_M"} <= ids
+    assert not any("Nothing that it runs well" in answer.sentence for answer in page._advice._answers)

@@ -33,6 +33,7 @@ from quantgui.jobs.fold import RunState, fold, fold_all
 from quantgui.jobs.job import EvaluateJob, QuantizeJob
 from quantgui.jobs.run_record import write_run
 from quantgui.jobs.saved_training import training_file
+from quantgui.schemes.recipe import Recipe, SchemeSpec
 from tests.gui.tapes import quantize_tape, training_tape
 from tests.jobs import samples
 
@@ -271,3 +272,27 @@ def test_the_library_opens_deletes_and_offers_what_was_left(qtbot: QtBot, state:
     assert folder.exists(), "deleting asks first"
     press(library, "Delete")
     assert not folder.exists()
+
+
+def test_a_gguf_file_is_asked_for_and_checked_as_one(state: AppState, page: RunPage) -> None:
+    state.set_recipe(Recipe(SchemeSpec("Q8_0")))
+    text = words(page)
+    assert "Output file" in text and "Output folder" not in text
+    assert page._prepare.objection is None and page._start.isEnabled()
+    output = Path(state.default_output())
+    output.parent.mkdir(parents=True)
+    output.write_bytes(b"not ours")
+    page._prepare.refresh()
+    assert page._prepare.objection is not None and "already exists" in page._prepare.objection.message
+    page._prepare._output.setText(str(output.parent / "folder"))
+    assert "does not end in .gguf" in page._prepare.objection.message
+
+
+def test_a_type_that_needs_an_importance_matrix_says_so_before_the_start(
+    state: AppState, page: RunPage, qtbot: QtBot
+) -> None:
+    with qtbot.waitSignal(state.fit_changed, timeout=20_000):
+        state.open_model("demo")  # its rows fill blocks of 256
+    state.set_recipe(Recipe(SchemeSpec("IQ2_XXS")))
+    assert "needs an importance matrix" in words(page)
+    assert not page._start.isEnabled()

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, Q
 
 from quantgui.gui.recipe.parameter_form import ParameterForm, has_effect
 from quantgui.quant.method import SchemeRow
-from quantgui.quant.registry import row, rows
+from quantgui.quant.registry import file_rows, row, rows
 from quantgui.schemes.parameters import Parameter
 from quantgui.schemes.scheme import Scheme
 
@@ -112,3 +112,18 @@ def test_settings_of_a_training_have_an_effect_although_the_stored_scheme_is_the
     assert rate.text() == "0.000100"
     rate.setValue(2.5e-5)
     assert seen == [{"learning_rate": 2.5e-5}]
+
+
+@pytest.mark.parametrize("chosen", file_rows(), ids=lambda chosen: chosen.id)
+def test_settings_of_a_mixture_can_be_set(chosen):
+    values = {parameter.name: parameter.default for parameter in chosen.parameters}
+    assert all(has_effect(chosen, values, parameter) for parameter in chosen.parameters)
+
+
+def test_an_empty_file_says_what_is_taken_then(qtbot):
+    for scheme_id, name, empty in (
+        ("GPTQ-4", "Calibration text", "The bundled text"),
+        ("Q4_K_M", "Importance matrix", "None"),
+    ):
+        form, _ = form_of(qtbot, row(scheme_id))
+        assert field(form, QLineEdit, name).placeholderText() == empty

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from quantgui.checkpoint import open_checkpoint
-from quantgui.gui.recipe.plan import clear_override, finding, make_plan, override, rule_choices
+from quantgui.gui.recipe.plan import clear_override, finding, first_rule, make_plan, override, rule_choices, with_base
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import Checkpoint, Role
 
@@ -89,3 +91,21 @@ def test_a_gguf_recipe_shows_the_tensors_of_the_file_and_takes_their_types(model
     assert "Q4_0" not in rule_choices(Recipe(INT4))
     wrong = make_plan(model, Recipe(SchemeSpec("Q8_0"), (Rule("*", SchemeSpec("INT4")),)))
     assert wrong.error is not None
+
+
+@pytest.mark.parametrize(("before", "after"), [("INT4", "Q4_K_M"), ("Q4_K_M", "INT4")])
+def test_exceptions_stay_among_folders_and_among_files_only(model, before, after):
+    recipe = with_base(Recipe(SchemeSpec("INT8")), SchemeSpec(before))
+    recipe = replace(recipe, rules=(first_rule(recipe),))
+    other = with_base(recipe, SchemeSpec(after))
+    assert make_plan(model, recipe).matches[0] > 0
+    assert other.rules == () and make_plan(model, other).error is None
+    same = with_base(recipe, SchemeSpec("Q6_K" if before == "Q4_K_M" else "INT8"))
+    assert same.rules == recipe.rules
+
+
+def test_the_norms_of_a_gguf_file_are_not_counted_as_changed(model):
+    plan = make_plan(model, Recipe(SchemeSpec("Q8_0")))
+    left = [tensor for tensor in plan.tensors if not tensor.is_changed]
+    assert plan.changed + len(left) == len(plan.tensors)
+    assert left and {tensor.reason_in_brief for tensor in left} == {"Norms"}
