@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+from quantgui import units
 from quantgui.cli.quantize import absolute
 from quantgui.cli.run_job import run_job
 from quantgui.jobs.events import Event, TensorDone
 from quantgui.jobs.job import InspectJob
+from quantgui.jobs.report_log import ReportLog
 from quantgui.types import TensorReport
 
 HELP = "the tensors of a model, with errors against the original it was made from"
@@ -19,8 +21,8 @@ COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a model folder or file, or “demo”")
-    parser.add_argument("--against", metavar="ORIGINAL", help="the checkpoint that MODEL was made from")
+    parser.add_argument("model", metavar="MODEL", help="a model folder or file, or “demo”; GGUF files of any type too")
+    parser.add_argument("--against", metavar="ORIGINAL", help="the folder or file that MODEL was made from")
     parser.add_argument("--tensor", metavar="NAME", help="one tensor only")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines; the last one is terminal")
 
@@ -29,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit code."""
     job = InspectJob(absolute(options.model), absolute(options.against) if options.against else None, options.tensor)
     heading = [COLUMNS]  # printed with the first row: a model that cannot be read has no table
+    reports: list[TensorReport] = []
 
     def show(event: Event) -> None:
         if isinstance(event, TensorDone) and not options.json:
@@ -36,8 +39,15 @@ def run(options: argparse.Namespace) -> int:
                 sys.stderr.write("\r\x1b[K")
             print("\n".join([*heading, _line(event.report)]), flush=True)
             heading.clear()
+            reports.append(event.report)
 
-    return 0 if run_job(job, as_json=options.json, on_event=show) else 1
+    if not run_job(job, as_json=options.json, on_event=show):
+        return 1
+    if len(reports) > 1:
+        log = ReportLog(tuple(reports))
+        size = units.file_size(sum(report.bytes_after for report in reports))
+        print(f"{len(log):,} tensors, {size}, {units.bits_per_weight(log.bits_per_weight)}")
+    return 0
 
 
 def _line(report: TensorReport) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
@@ -40,6 +41,12 @@ class ReportLog(Mapping[str, TensorReport]):
     def extends(self, other: ReportLog) -> bool:
         """Whether this log grew from `other` by adding, so that `since(len(other))` is all the difference."""
         return self._reports is other._reports and self._count >= other._count
+
+    @property
+    def bits_per_weight(self) -> float:
+        """8 * bytes / weights over all tensors, scales included; 0 without weights."""
+        weights = sum(math.prod(report.shape) for report in self.values())
+        return 8 * sum(report.bytes_after for report in self.values()) / weights if weights else 0.0
 
     def __getitem__(self, name: str) -> TensorReport:
         position = self._index[name]

@@ -43,9 +43,14 @@ P = TypeVar("P", Pair, FilePair)
 
 
 def inspect(job: InspectJob, emit: Emit) -> None:
-    """Emits one TensorDone per tensor. Raises UserError for unknown tensors or checkpoints that do not match."""
+    """Emits one TensorDone per tensor. Raises UserError for unknown tensors or checkpoints that do not match.
+
+    Of a folder and a GGUF file the file is what was made, whichever of the two the job calls the original.
+    """
     model = open_source(job.source)
     original = open_source(job.against) if job.against else None
+    if original is not None and original.kind is SourceKind.GGUF and model.kind is not SourceKind.GGUF:
+        model, original = original, model
     with ExitStack() as stack:
         data = stack.enter_context(TensorData(model))
         before = stack.enter_context(TensorData(original)) if original else None

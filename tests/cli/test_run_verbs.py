@@ -140,7 +140,8 @@ def test_quantize_then_inspect_against_the_original(tiny_llama_folder, tmp_path,
 def test_inspect_prints_a_table_and_one_tensor(tiny_llama_folder, capsys):
     assert main(["inspect", str(tiny_llama_folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + 20
+    assert len(lines) == 1 + 20 + 1
+    assert lines[-1].startswith("20 tensors") and lines[-1].endswith("bits/weight")
     assert main(["inspect", str(tiny_llama_folder), "--tensor", "model.norm.weight"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert main(["inspect", str(tiny_llama_folder), "--tensor", "nothing"]) == 1

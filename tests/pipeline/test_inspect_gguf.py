@@ -92,6 +92,12 @@ def test_two_quantized_files_are_compared(written):
     assert all(report.error and report.error.mse == 0 for report in same.values())
 
 
+def test_the_file_is_what_was_made_whichever_is_called_the_original(folder, written):
+    path = written["Q4_K_M"][0]
+    one = reports_of(InspectJob(str(folder), against=str(path), tensor="output_norm.weight"))
+    assert one == reports_of(InspectJob(str(path), against=str(folder), tensor="output_norm.weight"))
+
+
 def test_alone_a_file_has_distributions_types_and_levels_but_no_errors(written):
     path = written["Q4_K_M"][0]
     for name, report in reports_of(InspectJob(str(path))).items():

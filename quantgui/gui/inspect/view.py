@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSplitter, QStackedLayout, QWidget
 
 from quantgui import units
 from quantgui.gui.app_state import AppState
+from quantgui.gui.inspect.compare_menu import CompareMenu
 from quantgui.gui.inspect.plot_column import PlotColumn
 from quantgui.gui.inspect.tensors_card import TensorsCard
 from quantgui.gui.plots import Subject, discover
@@ -83,7 +84,12 @@ class InspectView(QWidget):
         columns.splitterMoved.connect(self._remember_sizes)
         self._frame.body.addWidget(columns, 1)
         self._measure_button = button("Measure the open model", self._measure, icon="refresh")
-        self._frame.buttons.addWidget(self._measure_button)
+        self._compare_button = button(
+            "Compare with…", icon="inspect", tip="What quantization changed in the open model"
+        )
+        self._compare_button.setMenu(CompareMenu(self._state, self._compare_button))
+        for made in (self._measure_button, self._compare_button):
+            self._frame.buttons.addWidget(made)
         self._report = button("Report", lambda: self._state.request_page("report"), icon="report", primary=True)
         self._frame.buttons.addWidget(self._report)
 
@@ -126,7 +132,8 @@ class InspectView(QWidget):
         is_inspection = isinstance(run.job, InspectJob)
         is_changed = not is_inspection or bool(measured(run.reports.values()))
         self._map_card.setHidden(not is_changed)
-        self._measure_button.setVisible(self._state.checkpoint is not None and run.status is not RunStatus.RUNNING)
+        for made in (self._measure_button, self._compare_button):
+            made.setVisible(self._state.checkpoint is not None and run.status is not RunStatus.RUNNING)
         self._report.setVisible(not is_inspection and run.status is RunStatus.FINISHED)
         for panel in self._maps:
             panel.refresh()
@@ -160,4 +167,9 @@ def _title(run: RunState) -> str:
 def _subtitle(run: RunState) -> str:
     if isinstance(run.job, QuantizeJob):
         return f"{describe_recipe(run.job.recipe)} · {run.job.output}"
-    return run.job.source
+    words = [run.job.source] if isinstance(run.job, InspectJob) else []
+    if isinstance(run.job, InspectJob) and run.job.against:
+        words.append(f"against {run.job.against}")
+    if run.status is not RunStatus.RUNNING and run.reports:
+        words.append(units.bits_per_weight(run.reports.bits_per_weight))
+    return " · ".join(words)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
+from quantgui.gui.inspect.compare_menu import CompareMenu
 from quantgui.gui.inspect.view import InspectView
 from quantgui.home import Home
+from quantgui.jobs.events import Finished
 from quantgui.jobs.fold import RunState
+from quantgui.jobs.job import InspectJob, QuantizeJob
+from quantgui.jobs.run_record import RunRecord, record_folder, write_run
 from quantgui.report.findings import worst
+from quantgui.schemes.recipe import Recipe, SchemeSpec
+from quantgui.types import Checkpoint, SourceKind
 from tests.gui.tapes import quantize_tape
 
 
@@ -87,3 +95,49 @@ def test_the_table_is_exported_as_it_is_shown(state: AppState, view: InspectView
     view._tensors._search.setText("mlp.down")
     view._tensors.save(tmp_path / "table.csv")
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_the_open_model_is_compared_with_what_it_was_made_from(
+    state: AppState, view: InspectView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str | None] = []
+    monkeypatch.setattr(state, "start_inspect", started.append)
+    source = tmp_path / "original"
+    source.mkdir()
+    path = tmp_path / "model.gguf"
+    outcome = quantize_tape(2).state().outcome
+    assert isinstance(outcome, Finished) and outcome.quantized is not None
+    job = QuantizeJob(str(source), str(path), Recipe(SchemeSpec("Q4_K_M")))
+    record_folder(path).mkdir()
+    write_run(record_folder(path), RunRecord(replace(outcome.quantized, job=job)), ())
+    menu = CompareMenu(state, view)
+    for model, is_known in ((path, True), (tmp_path / "other.gguf", False)):
+        state._checkpoint = Checkpoint(model.stem, SourceKind.GGUF, str(model), ())
+        menu.aboutToShow.emit()
+        assert menu._made_from.isEnabled() is is_known
+        menu._made_from.trigger()
+    assert started == [str(source)]
+
+
+def test_any_file_is_offered_to_compare_with(
+    state: AppState, view: InspectView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str | None] = []
+    monkeypatch.setattr(state, "start_inspect", started.append)
+    chosen = iter(("/models/a.gguf", ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(chosen), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "/models/folder")
+    menu = CompareMenu(state, view)
+    _, folder, file = menu.actions()
+    file.trigger()
+    file.trigger()
+    folder.trigger()
+    assert started == ["/models/a.gguf", "/models/folder"], "a dialog that is put away starts nothing"
+
+
+def test_a_measured_model_says_what_it_is_compared_with_and_its_bits(state: AppState, view: InspectView) -> None:
+    run = replace(quantize_tape(2).state(), job=InspectJob("/models/a.gguf", against="/models/original"))
+    show(state, view, run)
+    words = view._frame._subtitle.text()
+    assert "/models/a.gguf" in words and "/models/original" in words
+    assert f"{run.reports.bits_per_weight:.2f}" in words
