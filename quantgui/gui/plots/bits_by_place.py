@@ -75,7 +75,7 @@ class BitsByPlace(PlotPanel):
         pen = self.canvas.pen(colors.muted, 1.2, Qt.PenStyle.DashLine)
         self.canvas.plot.addItem(pg.InfiniteLine(mean, angle=0, pen=pen), ignoreBounds=True)
         self.canvas.set_key([("bits", colors.before), ("shown tensor", colors.after), ("mean", colors.muted)])
-        self.canvas.set_home((0, max(end, 1) / self._scale), (0, 1.35 * self._top()))
+        self.canvas.set_home((0, max(end, 1) / self._scale), (0, 1.35 * self._height()))
         self.show_plot(self._caption(mean))
 
     def _draw(self, entries: list[tuple[int, TensorReport]], color: str) -> None:
@@ -90,7 +90,7 @@ class BitsByPlace(PlotPanel):
         filling.setAlphaF(0.35)
         self.canvas.plot.addItem(pg.PlotCurveItem(x, y, fillLevel=0, brush=filling, pen=self.canvas.pen(color, 1.0)))
 
-    def _top(self) -> float:
+    def _height(self) -> float:
         """The most bits of a tensor that counts: norms of 32 bits would press all others to the ground."""
         least = LEAST_SHARE * sum(report.bytes_after for _, report in self._placed)
         return max((r.bits for _, r in self._placed if r.bytes_after >= least), default=0.0) or 1.0
