@@ -55,6 +55,7 @@ class ChildProcess:
         self._readers: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._cancelled = False
+        self._has_job = False  # before, a request to stop early would be read as the job
         self._last_message = time.monotonic()
         self._deadline = float("inf")
         self._notes = 0
@@ -109,7 +110,7 @@ class ChildProcess:
     def stop_early(self) -> None:
         """Ask the child to end its training and go on with what it has; does nothing where none is at work."""
         with self._lock, contextlib.suppress(OSError, ValueError):  # it has ended, or its stdin is closed
-            if self._process and self._process.stdin:
+            if self._has_job and self._process and self._process.stdin:
                 self._process.stdin.write(REQUEST)
                 self._process.stdin.flush()
 
@@ -134,6 +135,7 @@ class ChildProcess:
         with contextlib.suppress(OSError):  # it died before it read its job: the exit code will tell
             process.stdin.write(encode_job(self.job) + b"\n")
             process.stdin.flush()
+            self._has_job = True
         return None
 
     def _spawn(self) -> subprocess.Popen[bytes]:

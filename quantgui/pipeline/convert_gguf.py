@@ -6,7 +6,7 @@ the file was written, and nothing is lost for llama.cpp when it is deleted.
 
 from __future__ import annotations
 
-import contextlib
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ from quantgui.pipeline.gguf_importance import kernel_counts, open_importance
 from quantgui.pipeline.gguf_preflight import check_gguf, check_source
 from quantgui.pipeline.gguf_rows import RowSource
 from quantgui.pipeline.gguf_tensor import write_gguf_tensor
+from quantgui.pipeline.partial_folder import partial_folder
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.run_facts import checksums, sync_folder, versions
 from quantgui.pipeline.source import open_source
@@ -35,7 +36,7 @@ from quantgui.pipeline.verification import verify
 from quantgui.quant.gguf_assignment import assign_gguf, gguf_order
 from quantgui.quant.registry import settings
 from quantgui.schemes.assignment import Assignment
-from quantgui.types import Checkpoint, TensorReport
+from quantgui.types import Checkpoint, TensorReport, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,11 +59,9 @@ def convert(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     plan = plan_gguf(checkpoint, order.file_type, order.options, Path(job.target).name, noted)
     assignments = assign_gguf(checkpoint, order)
     warnings = check_gguf(job, checkpoint, plan, assignments, matrix)
+    _check_place(job)
     emit(Started(job.id, sum(a.tensor.nbytes for a in assignments), len(assignments), warnings))
-    partial = Path(job.partial_output)
-    created = [folder for folder in partial.parents if not folder.exists()]
-    partial.mkdir(parents=True)
-    try:
+    with partial_folder(job) as partial:
         teller = ProgressTeller(emit)
         teller.sample_memory()  # the base after imports, before any weight is read
         emit(Stage("Quantizing"))
@@ -84,12 +83,6 @@ def convert(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         )
         write_run(partial, RunRecord(result, versions(LIBRARIES), checksums(partial)), reports)
         _publish(job)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        for folder in created:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
     return result
 
 
@@ -133,11 +126,22 @@ def _write_tensors(
     return reports
 
 
+def _check_place(job: QuantizeJob) -> None:
+    """Raises UserError where a file or folder that is not ours has one of the two names: asked before and after."""
+    target = Path(job.target)
+    record = record_folder(target)
+    ours = (record / RECORD_NAME).is_file()
+    for path in (target, record):
+        if os.path.lexists(path) and not (ours and (path == record or job.overwrite)):
+            raise UserError(f"{path.name} already exists.", hint="Choose another output file.")
+
+
 def _publish(job: QuantizeJob) -> None:
     """Gives the finished file its name; the folder it was written in becomes the folder of its record."""
+    _check_place(job)
     partial, target = Path(job.partial_output), Path(job.target)
     record = record_folder(target)
-    if (record / RECORD_NAME).is_file():
+    if record.exists():
         shutil.rmtree(record)
     (partial / target.name).replace(target)
     partial.rename(record)

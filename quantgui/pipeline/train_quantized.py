@@ -66,10 +66,21 @@ class PreparedTraining:
             emit(step)
             teller.sample_memory()
 
+        unsaved = False
+
         def keep() -> None:
-            if self.job.cache:
-                record = TrainingRecord(identity, training.step, tuple(training.losses))
+            nonlocal unsaved
+            if not self.job.cache:
+                return
+            record = TrainingRecord(identity, training.step, tuple(training.losses))
+            try:
                 saved.save(self.job.cache, self.job.training_id, record, training.tensors())
+                unsaved = False
+            except OSError as error:  # a full disk must not end a training of hours; it is said once
+                if not unsaved:
+                    words = f"The training could not be saved after step {training.step:,}, so it could not go on later"
+                    emit(Log(f"{words}: {error}", "warning"))
+                unsaved = True
 
         training.run(tell, keep, early_stop.REQUESTED.is_set)
         if training.step < self.settings.steps:

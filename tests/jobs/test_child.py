@@ -129,6 +129,27 @@ def test_cancel_from_another_thread_ends_a_hanging_child() -> None:
     assert list(stream) == [Cancelled()]
 
 
+def test_a_request_to_stop_early_never_comes_before_the_job() -> None:
+    """The child would read it in the job's place."""
+    script = 'assert job.startswith("{"), job\n' + say(STARTED) + "assert sys.stdin.readline() == 'stop early\\n'\n"
+    process = child(script + say(Finished()))
+    spawn = process._spawn
+
+    def asked_at_once():
+        process._process = spawn()
+        process._lock.release()
+        process.stop_early()
+        process._lock.acquire()
+        return process._process
+
+    process._spawn = asked_at_once  # type: ignore[method-assign]
+    events = []
+    for event in process.events():
+        events.append(event)
+        process.stop_early()
+    assert events == [STARTED, Finished()]
+
+
 def test_cancel_before_the_start_starts_nothing() -> None:
     process = child("time.sleep(600)")
     process.cancel()

@@ -231,6 +231,33 @@ def test_only_our_own_file_is_replaced(wide, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.gguf", "x.gguf.quantgui"]
 
 
+def test_what_others_put_there_in_the_meantime_stays(wide, tmp_path):
+    """The names are looked at once more when the file is complete: it may have taken hours."""
+    path = tmp_path / "x.gguf"
+    events = []
+
+    def somebody(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Started):
+            path.write_bytes(b"somebody's")
+
+    with pytest.raises(UserError, match="already exists"):
+        run(QuantizeJob(str(wide), str(path), recipe("Q8_0"), verify=False), somebody)
+    assert any(isinstance(event, TensorDone) for event in events)
+    assert path.read_bytes() == b"somebody's"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.gguf"]
+
+
+def test_a_folder_with_the_name_of_the_record_is_said_first(wide, tmp_path):
+    record_folder(tmp_path / "x.gguf").mkdir()
+    (record_folder(tmp_path / "x.gguf") / "notes.txt").touch()
+    events = []
+    with pytest.raises(UserError, match=r"x\.gguf\.quantgui already exists"):
+        run(QuantizeJob(str(wide), str(tmp_path / "x.gguf"), recipe("Q8_0"), verify=False), events.append)
+    assert not any(isinstance(event, Started) for event in events)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.gguf.quantgui"]
+
+
 def test_a_run_is_found_and_deleted_with_its_file(wide, tmp_path):
     convert(wide, tmp_path / "x.gguf", recipe("Q8_0"))
     (found,) = finished_runs([tmp_path])

@@ -149,6 +149,18 @@ def test_what_is_saved_survives_a_failure_and_a_cancelled_run(model, text, tmp_p
     assert steps(run_here(job(model, text, tmp_path / "out", cache=str(tmp_path / "cache"), resume=work.id))) == [2, 3]
 
 
+def test_a_full_disk_does_not_end_a_training(model, text, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("quantgui.pipeline.training.loop.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(train_quantized.saved, "save", full)
+    events = run_here(job(model, text, tmp_path / "out", cache=str(tmp_path / "cache")))
+    assert steps(events) == [1, 2, 3]
+    assert len([e for e in events if isinstance(e, Log) and "could not be saved after step 1" in e.text]) == 1
+    assert len([e for e in events if isinstance(e, Log) and "could not be saved" in e.text]) == 1
+
+
 def test_taking_up_needs_the_saved_training(model, text, tmp_path):
     with pytest.raises(UserError, match="no stopped training 0badcafe"):
         run_here(job(model, text, tmp_path / "out", cache=str(tmp_path), resume="0badcafe"))

@@ -83,15 +83,18 @@ def write_imatrix(path: Path, matrix: ImportanceMatrix) -> None:
     )
     plan = plan_file(path.name, keys, tensors, ["F32"] * len(tensors))
     partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(plan.header)
-        for place, values in zip(plan.tensors, arrays, strict=True):
-            stream.seek(len(plan.header) + place.offset)
-            stream.write(values.tobytes())
-        stream.truncate(plan.nbytes)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(plan.header)
+            for place, values in zip(plan.tensors, arrays, strict=True):
+                stream.seek(len(plan.header) + place.offset)
+                stream.write(values.tobytes())
+            stream.truncate(plan.nbytes)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_imatrix(path: Path) -> ImportanceMatrix:

@@ -53,6 +53,7 @@ class TrainingTensors:
 
 def save(cache: str, training_id: str, record: TrainingRecord, tensors: TrainingTensors) -> None:
     """Replaces what was saved of this training. Raises OSError."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = training_file(cache, training_id)
@@ -60,7 +61,10 @@ def save(cache: str, training_id: str, record: TrainingRecord, tensors: Training
     partial = path.with_name(f"{path.name}.partial")
     by_kind = zip(_KINDS, (tensors.weights, tensors.first_moments, tensors.second_moments), strict=True)
     flat = {f"{kind}:{name}": t.detach().contiguous() for kind, named in by_kind for name, t in named.items()}
-    save_file(flat, partial, metadata={RECORD: to_json(record)})
+    try:
+        save_file(flat, partial, metadata={RECORD: to_json(record)})
+    except SafetensorError as error:  # how it says that the disk is full
+        raise OSError(str(error)) from error
     partial.replace(path)
 
 

@@ -45,8 +45,9 @@ def write_with_gguf(path: Path, **changes: object) -> Path:
         elif isinstance(value, list):
             writer.add_array(key, value)
     for key, suffix in (("sums", "in_sum2"), ("counts", "counts")):
-        if isinstance(parts[key], np.ndarray):
-            writer.add_tensor(f"blk.0.ffn_up.weight.{suffix}", parts[key])
+        values = parts[key]
+        if isinstance(values, np.ndarray):
+            writer.add_tensor(f"blk.0.ffn_up.weight.{suffix}", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -63,6 +64,16 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     for name, entry in matrix.entries.items():
         np.testing.assert_array_equal(found.entries[name].sums, entry.sums)
         np.testing.assert_array_equal(found.entries[name].counts, entry.counts)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_imatrix(tmp_path / "a.gguf", some_matrix())
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_library_reads_what_is_written(tmp_path: Path) -> None:

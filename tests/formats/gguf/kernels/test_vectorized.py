@@ -109,6 +109,15 @@ def test_a_run_uses_what_it_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [(1536,)]
 
 
+def test_a_cache_that_cannot_be_written_leaves_the_work_to_ggml(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Compiled:
+        def quantize(self, *_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vectorized, "_module", lambda name: Compiled())
+    assert vectorized_kernel.__wrapped__("Q6_K", False) is None
+
+
 def test_few_weights_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectorized, "_folder", lambda: tmp_path)
     assert not is_worth_it("Q4_K", False, 10**7)

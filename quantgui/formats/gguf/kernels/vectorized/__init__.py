@@ -36,7 +36,7 @@ CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 
 @cache
 def vectorized_kernel(ggml_type: str, weighted: bool) -> Kernel | None:
-    """The compiled kernel of a type, None where there is none or numba is missing. The first call takes seconds."""
+    """The compiled kernel of a type, None where it cannot be had here. The first call takes seconds."""
     if ggml_type not in MODULES:
         return None
     try:
@@ -52,7 +52,10 @@ def vectorized_kernel(ggml_type: str, weighted: bool) -> Kernel | None:
             module.quantize(values, *highest, out)
 
     block = np.empty((1, BY_NAME[ggml_type].block_bytes), np.uint8)
-    run(np.zeros(256, np.float32), np.zeros(256, np.float32), block)
+    try:
+        run(np.zeros(256, np.float32), np.zeros(256, np.float32), block)
+    except OSError:  # what was compiled cannot be kept: a full disk, a folder of somebody else
+        return None
     with contextlib.suppress(OSError):
         _mark(ggml_type, weighted).touch()
     return run
