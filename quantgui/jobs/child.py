@@ -120,7 +120,15 @@ class ChildProcess:
             if self._cancelled:
                 return None
             try:
+                line = encode_job(self.job) + b"\n"
                 self._process = process = self._spawn()
+            except UnicodeEncodeError as error:  # a name or an argument in another encoding than the system's
+                self._lines.put(None)
+                return Failed(
+                    "A path or a text has characters that are not Unicode, so the job cannot be passed on.",
+                    "Rename the file or its folder, or type the text anew.",
+                    str(error),
+                )
             except OSError as error:
                 self._lines.put(None)
                 return Failed(
@@ -133,7 +141,7 @@ class ChildProcess:
         self._in_background(self._read_stdout, process.stdout)
         self._in_background(self._read_stderr, process.stderr)
         with contextlib.suppress(OSError):  # it died before it read its job: the exit code will tell
-            process.stdin.write(encode_job(self.job) + b"\n")
+            process.stdin.write(line)
             process.stdin.flush()
             self._has_job = True
         return None

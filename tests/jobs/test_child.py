@@ -150,6 +150,14 @@ def test_a_request_to_stop_early_never_comes_before_the_job() -> None:
     assert events == [STARTED, Finished()]
 
 
+def test_a_name_that_is_no_unicode_is_one_sentence() -> None:
+    process = child(say(Finished()), output="/nowhere/\udcff")
+    (failed,) = process.events()
+    assert isinstance(failed, Failed)
+    assert "not Unicode" in failed.message
+    assert process.pid is None
+
+
 def test_cancel_before_the_start_starts_nothing() -> None:
     process = child("time.sleep(600)")
     process.cancel()
