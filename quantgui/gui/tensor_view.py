@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from quantgui.gui.tensor_table import COLUMNS, Column, TensorTable
 
 ROW_HEIGHT = 26
+SCHEME = "Scheme"
 _WIDEST = {
     "Tensor": "layer 88 · post-attn norm",
     "Shape": "88888 × 88888",
-    "Scheme": "Q5_K_M ",
+    SCHEME: "Q5_K_M ",
     "Bits": "16.00 ",
     "Before": "888 MB ",
     "After": "888 MB ",
@@ -45,6 +46,7 @@ class TensorView(QTableView):
         self._is_showing_all = False
         self._is_following = False
         self._remember = remember
+        self._longest_scheme = _WIDEST[SCHEME]
         self.setModel(model)
         self.setAccessibleName("Tensors")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -60,6 +62,8 @@ class TensorView(QTableView):
         self._arrange_columns()
         self.setSortingEnabled(True)
         self.selectionModel().currentRowChanged.connect(self._chose)
+        model.rowsInserted.connect(lambda _, first, last: self._make_room(first, last))
+        model.modelReset.connect(lambda: self._make_room(0, model.rowCount() - 1))
         self.horizontalHeader().sortIndicatorChanged.connect(self._sorted)
 
     def show_all_columns(self, is_wanted: bool) -> None:
@@ -99,8 +103,23 @@ class TensorView(QTableView):
         room = self.viewport().width()
         for index, column in enumerate(COLUMNS):
             is_mute = column.title in self._hidden
-            room -= 0 if is_mute else _width(self, column)
+            room -= 0 if is_mute else self._width(column)
             self.setColumnHidden(index, is_mute or (room < 0 and not self._is_showing_all))
+
+    def _make_room(self, first: int, last: int) -> None:
+        """Names of precisions are of very different lengths, and a cut one cannot be told from others."""
+        names = {self._model.report_at(row).scheme_id or "" for row in range(first, last + 1)}
+        longest = max((f"{name} " for name in names), key=len, default="")
+        if len(longest) > len(self._longest_scheme):
+            self._longest_scheme = longest
+            index = next(index for index, column in enumerate(COLUMNS) if column.title == SCHEME)
+            self.setColumnWidth(index, self._width(COLUMNS[index]))
+            self._choose_columns()
+
+    def _width(self, column: Column) -> int:
+        widest = self._longest_scheme if column.title == SCHEME else _WIDEST[column.title]
+        words = max(self.fontMetrics().horizontalAdvance(text) for text in (widest, column.title))
+        return words + (20 if column.is_text else 18)
 
     def _arrange_columns(self) -> None:
         header = self.horizontalHeader()
@@ -108,7 +127,7 @@ class TensorView(QTableView):
         header.setMinimumSectionSize(48)
         for index, column in enumerate(COLUMNS):
             self.setColumnHidden(index, column.title in self._hidden)
-            self.setColumnWidth(index, _width(self, column))
+            self.setColumnWidth(index, self._width(column))
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
@@ -120,8 +139,3 @@ class TensorView(QTableView):
     def _sorted(self, column: int, order: Qt.SortOrder) -> None:
         if self._remember is not None:
             self._remember(f"{column} {'descending' if order is Qt.SortOrder.DescendingOrder else 'ascending'}")
-
-
-def _width(view: QTableView, column: Column) -> int:
-    words = max(view.fontMetrics().horizontalAdvance(text) for text in (_WIDEST[column.title], column.title))
-    return words + (20 if column.is_text else 18)

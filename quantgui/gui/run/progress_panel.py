@@ -91,13 +91,13 @@ class ProgressPanel(QWidget):
             self._table.scrollToBottom()
 
     def _show_plots(self, run: RunState) -> None:
-        self._loss_card.setVisible(run.is_training)
-        self._map_card.setVisible(not run.is_training and bool(run.reports))
-        self._finished.setVisible(not run.is_training)
         if run.is_training:
             self._loss_plot().refresh()
         elif run.reports:
             self._map_plot().refresh()
+        self._loss_card.setVisible(run.is_training)  # once it holds its plot: an empty card looks broken
+        self._map_card.setVisible(not run.is_training and bool(run.reports))
+        self._finished.setVisible(not run.is_training)
 
     def _loss_plot(self) -> PlotPanel:
         """The plots' library is loaded with the first run, not with the window."""
