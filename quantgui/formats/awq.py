@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from quantgui.formats.bit_packing import pack_rows, unpack_rows
 from quantgui.formats.format import Format
 from quantgui.formats.gptqmodel_library import prepare_library, with_dense_layers
-from quantgui.formats.linear_only import linear_objection
+from quantgui.formats.linear_only import group_objection, linear_objection
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.quantized_rows import EncodedPart, QuantizedRows
 from quantgui.schemes.scheme import Granularity, Scheme, StoredPart
@@ -48,13 +48,7 @@ class AwqLayout:
         rows = tensor.shape[0]
         if rows % OUTPUTS_PER_WORD:
             return f"its {rows} outputs are not a multiple of {OUTPUTS_PER_WORD}"
-        if scheme.granularity is Granularity.GROUP and scheme.group_size not in GROUP_SIZES:
-            return f"gptqmodel knows groups of {', '.join(map(str, GROUP_SIZES))}, not of {scheme.group_size}"
-        try:
-            scheme.scale_shape(tensor.shape)
-        except ValueError as error:
-            return str(error)
-        return ""
+        return group_objection(scheme, tensor, "gptqmodel", GROUP_SIZES)
 
     def parts(self, scheme: Scheme, shape: tuple[int, ...], dtype: str) -> tuple[StoredPart, ...]:
         """Codes, zero-points and scales."""

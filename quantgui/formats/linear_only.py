@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from quantgui.formats.plain import FLOAT_DTYPES
+from quantgui.schemes.scheme import Granularity, Scheme
 from quantgui.types import ModelConfig, Role, TensorInfo
 
 CONV1D_MODEL_TYPES = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"})
@@ -33,3 +35,14 @@ def linear_objection(tensor: TensorInfo, config: ModelConfig | None, library: st
     if ROUTED_EXPERT.search(tensor.name) and experts:
         return experts
     return "it is empty" if 0 in tensor.shape else ""
+
+
+def group_objection(scheme: Scheme, tensor: TensorInfo, library: str, sizes: Sequence[int]) -> str:
+    """Why scales of this extent do not suit `library`, which takes groups of `sizes`, or the tensor; "" where they do."""
+    if scheme.granularity is Granularity.GROUP and scheme.group_size not in sizes:
+        return f"{library} knows groups of {', '.join(map(str, sizes))}, not of {scheme.group_size}"
+    try:
+        scheme.scale_shape(tensor.shape)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantgui import units
-from quantgui.checkpoint.tensor_data import READABLE_DTYPES
 from quantgui.formats.gguf.file_types import FileType
 from quantgui.formats.gguf.imatrix import ImportanceMatrix
 from quantgui.formats.gguf.plan import GgufPlan, planned_types
@@ -16,7 +15,7 @@ from quantgui.formats.gguf.type_plan import needs_imatrix
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, record_folder
 from quantgui.pipeline.gguf_importance import check_importance
-from quantgui.pipeline.preflight import COMPANION_ALLOWANCE, existing_parent
+from quantgui.pipeline.preflight import COMPANION_ALLOWANCE, check_original, existing_parent
 from quantgui.quant.gguf_assignment import gguf_order
 from quantgui.quant.registry import settings
 from quantgui.schemes.assignment import Assignment
@@ -56,29 +55,12 @@ def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[
 
 def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:
     """Raises UserError for a model without weights here, and for one that is quantized unless that is wanted."""
-    if checkpoint.kind is SourceKind.CONFIG:
+    if checkpoint.kind is not SourceKind.GGUF:
+        check_original(checkpoint)
+    elif checkpoint.config is not None and checkpoint.config.quantization and not job.allow_requantize:
         raise UserError(
-            f"“{checkpoint.name}” has no weights on this machine, only its shapes are known.",
-            hint="Download the model and open its folder.",
-        )
-    quantization = checkpoint.config.quantization if checkpoint.config is not None else None
-    if checkpoint.kind is SourceKind.GGUF:
-        if quantization and not job.allow_requantize:
-            raise UserError(
-                f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss.",
-                hint="Start from the F16, BF16 or F32 file, or allow it with --allow-requantize.",
-            )
-        return
-    if quantization:
-        raise UserError(
-            f"“{checkpoint.name}” is already quantized ({quantization}).",
-            hint="Start from the original 16-bit or 32-bit checkpoint.",
-        )
-    unreadable = sorted({t.dtype for t in checkpoint.tensors} - READABLE_DTYPES)
-    if unreadable and checkpoint.kind is not SourceKind.TORCH:
-        raise UserError(
-            f"“{checkpoint.name}” has tensors of type {', '.join(unreadable)}, which cannot be read yet.",
-            hint="Start from the original 16-bit or 32-bit checkpoint.",
+            f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss.",
+            hint="Start from the F16, BF16 or F32 file, or allow it with --allow-requantize.",
         )
 
 

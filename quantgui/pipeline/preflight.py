@@ -58,11 +58,8 @@ def kept_warnings(assignments: Sequence[Assignment]) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> None:
-    if checkpoint.kind is SourceKind.GGUF:
-        raise UserError(
-            "A GGUF file cannot be quantized again yet.", hint="Open the Hugging Face folder of the model instead."
-        )
+def check_original(checkpoint: Checkpoint) -> None:
+    """Raises UserError for a model whose weights are not here, are quantized already, or cannot be read."""
     if checkpoint.kind is SourceKind.CONFIG:
         raise UserError(
             f"“{checkpoint.name}” has no weights on this machine, only its shapes are known.",
@@ -79,6 +76,15 @@ def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> 
             f"“{checkpoint.name}” has tensors of type {', '.join(unreadable)}, which cannot be read yet.",
             hint="Start from the original 16-bit or 32-bit checkpoint.",
         )
+
+
+def _check_source(checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> None:
+    if checkpoint.kind is SourceKind.GGUF:
+        raise UserError(
+            "A GGUF file becomes another GGUF file only.",
+            hint="Choose a GGUF type, or open the Hugging Face folder of the model.",
+        )
+    check_original(checkpoint)
     if not any(a.scheme for a in assignments):
         reasons = kept_warnings(assignments)
         raise UserError(
