@@ -38,7 +38,7 @@ def linear_objection(tensor: TensorInfo, config: ModelConfig | None, library: st
 
 
 def group_objection(scheme: Scheme, tensor: TensorInfo, library: str, sizes: Sequence[int]) -> str:
-    """Why scales of this extent do not suit `library`, which takes groups of `sizes`, or the tensor; "" where they do."""
+    """Why `library`, which takes groups of `sizes`, or the tensor cannot have scales of this extent, else ""."""
     if scheme.granularity is Granularity.GROUP and scheme.group_size not in sizes:
         return f"{library} knows groups of {', '.join(map(str, sizes))}, not of {scheme.group_size}"
     try:
