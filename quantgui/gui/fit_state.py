@@ -45,11 +45,11 @@ class FitState(QObject):
         self.estimates, self.every_program, self.error = (), (), None
         if checkpoint is not None and hardware is not None:
             try:
-                self.estimates = estimate_table(checkpoint, hardware, self.settings, self._corrections)
-                self.every_program = self.estimates
+                everything = replace(self.settings, runtime=None)
+                self.every_program = estimate_table(checkpoint, hardware, everything, self._corrections)
+                self.estimates = self.every_program
                 if self.settings.runtime is not None:
-                    settings = replace(self.settings, runtime=None)
-                    self.every_program = estimate_table(checkpoint, hardware, settings, self._corrections)
+                    self.estimates = estimate_table(checkpoint, hardware, self.settings, self._corrections)
             except UserError as error:
                 self.error = error
         self.changed.emit()

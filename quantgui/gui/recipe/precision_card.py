@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu, QVBoxLayout
+from PySide6.QtWidgets import QLabel, QMenu, QVBoxLayout, QWidgetAction
 
 from quantgui.gui.recipe.parameter_form import ParameterForm
 from quantgui.gui.recipe.scheme_list import SchemeList
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.foldable import Foldable
-from quantgui.gui.widgets.text import muted
+from quantgui.gui.widgets.text import muted, small
 from quantgui.quant.registry import file_rows, row, rows_by_kind
 from quantgui.schemes.parameters import Parameter
 from quantgui.schemes.presets import PRESETS, STARTS, Preset
@@ -89,10 +89,10 @@ class PrecisionCard(Card):
     def _preset_menu(self) -> QMenu:
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
-        menu.addSection("For a purpose")
+        _add_title(menu, "For a purpose")
         for preset in STARTS:
             self._add_preset(menu, preset)
-        self._mixed_title = menu.addSection(MIXED)
+        self._mixed_title = _add_title(menu, MIXED)
         self._mixed = [self._add_preset(menu, preset) for preset in PRESETS]
         return menu
 
@@ -101,6 +101,17 @@ class PrecisionCard(Card):
         action.setToolTip(preset.help)
         action.triggered.connect(lambda: self.preset_chosen.emit(preset))
         return action
+
+
+def _add_title(menu: QMenu, text: str) -> QLabel:
+    """A heading inside a menu; the platforms' styles draw sections of their own without their text."""
+    title = small(text, wrap=False)
+    title.setContentsMargins(12, 8, 12, 2)
+    action = QWidgetAction(menu)
+    action.setDefaultWidget(title)
+    action.setEnabled(False)
+    menu.addAction(action)
+    return title
 
 
 def _clear(layout: QVBoxLayout) -> None:

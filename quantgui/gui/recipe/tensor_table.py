@@ -40,7 +40,7 @@ def _scheme(planned: PlannedTensor) -> str:
 COLUMNS = (
     Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 168),
     Column(
-        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 116, number=True
+        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 122, number=True
     ),
     Column("Precision", _scheme, _scheme, 96),
     Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 94, number=True),
