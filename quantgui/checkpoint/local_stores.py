@@ -6,6 +6,7 @@ blob, `blobs/sha256-<hex>`. LM Studio: `models/<publisher>/<repository>/<file>.g
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -64,7 +65,7 @@ def _ollama(store: Path) -> Iterator[StoredModel]:
                     blob = _blob(tag, store / "blobs")
                     if blob is not None:
                         name = _ollama_name(host.name, namespace.name, model.name, tag.name)
-                        yield StoredModel(name, str(blob), blob.stat().st_size, "Ollama")
+                        yield from _stored(name, blob, "Ollama")
 
 
 def _ollama_name(host: str, namespace: str, model: str, tag: str) -> str:
@@ -106,7 +107,13 @@ def _lm_studio(store: Path) -> Iterator[StoredModel]:
                 if not name.endswith(".gguf") or name.startswith("mmproj") or _LATER_SHARD.search(name):
                     continue
                 label = f"{publisher.name}/{repository.name}/{file.name}"
-                yield StoredModel(label, str(file), file.stat().st_size, "LM Studio")
+                yield from _stored(label, file, "LM Studio")
+
+
+def _stored(name: str, path: Path, program: str) -> Iterator[StoredModel]:
+    """The model, unless its file has gone in the meantime: its program may be deleting it."""
+    with contextlib.suppress(OSError):
+        yield StoredModel(name, str(path), path.stat().st_size, program)
 
 
 def _folders(folder: Path) -> Iterator[Path]:
