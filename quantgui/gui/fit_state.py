@@ -47,9 +47,11 @@ class FitState(QObject):
             try:
                 everything = replace(self.settings, runtime=None)
                 self.every_program = estimate_table(checkpoint, hardware, everything, self._corrections)
-                self.estimates = self.every_program
-                if self.settings.runtime is not None:
-                    self.estimates = estimate_table(checkpoint, hardware, self.settings, self._corrections)
+                self.estimates = (
+                    self.every_program
+                    if self.settings.runtime is None
+                    else estimate_table(checkpoint, hardware, self.settings, self._corrections)
+                )
             except UserError as error:
                 self.error = error
         self.changed.emit()

@@ -178,4 +178,6 @@ def test_sizes_do_not_depend_on_the_program_of_the_fit_page(page, state):
     assert state.estimates and all(row.runtime is Runtime.LLAMA_CPP for row in state.estimates)
     ids = {row.scheme_id for row in state.fit.every_program}
     assert {"INT4", "NF4", "Q4_K_M"} <= ids
+    state.change_fit(runtime=Runtime.MLX)
+    assert state.fit.error is not None and state.fit.every_program
     assert not any("Nothing that it runs well" in answer.sentence for answer in page._advice._answers)
