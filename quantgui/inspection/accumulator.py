@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantgui.inspection.histograms import FixedHistogram, GrowingHistogram
+from quantgui.inspection.kernel import prepared
 from quantgui.types import ErrorStats, Histogram, UserError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
     import torch
 
 MAX_CHANNELS = 512
@@ -63,11 +67,48 @@ class TensorStatistics:
         self._powers = [0.0, 0.0, 0.0, 0.0]
         self._error_squares = self._dot = self._after_squares = self._largest_error = 0.0
 
+    def add_pair(self, rows: torch.Tensor, dequantized: torch.Tensor, steps: torch.Tensor | None = None) -> None:
+        """`add_original` and `add_quantized` in one, by the compiled kernel where it was prepared."""
+        fused = prepared()
+        if fused is None or self._unit != 1.0 or rows.device.type != "cpu" or dequantized.device.type != "cpu":
+            self.add_original(rows)
+            self.add_quantized(rows, dequantized, steps)
+            return
+        self._count += rows.numel()
+        self._add_channels(rows)
+        self._add_steps(steps)
+        self._add_fused(fused, rows.reshape(-1).numpy(), dequantized.reshape(-1).numpy())
+
+    def _add_fused(self, fused: ModuleType, rows: np.ndarray, dequantized: np.ndarray) -> None:
+        import numpy as np
+
+        sums = np.zeros(7)
+        largest, zeroed = fused.add_moments(rows, dequantized, sums)
+        self._powers = [mine + float(new) for mine, new in zip(self._powers, sums[:4], strict=True)]
+        self._error_squares += float(sums[4])
+        self._dot += float(sums[5])
+        self._after_squares += float(sums[6])
+        self._largest_error = max(self._largest_error, float(largest))
+        self._zeroed += int(zeroed)
+        difference = self.difference.reaching(float(largest))
+        counts = np.zeros((3, self.before.bins), np.int64)
+        places = (np.float32(number) for number in (*self.before.placing, *difference.placing))
+        fused.count(rows, dequantized, *places, counts)
+        for histogram, new in zip((self.before, self.after, difference), counts, strict=True):
+            histogram.counts += new
+
+    def _add_channels(self, rows: torch.Tensor) -> None:
+        self._channel_max.frombytes(rows.abs().amax(dim=1).cpu().numpy().tobytes())
+
+    def _add_steps(self, steps: torch.Tensor | None) -> None:
+        if steps is not None:
+            self._steps.frombytes(steps.float().reshape(-1).cpu().numpy().tobytes())
+
     def add_original(self, rows: torch.Tensor) -> None:
         """Counts float32 rows [n, columns] of the original: histogram, moments, channel maxima."""
         self._count += rows.numel()
         self.before.add(rows)
-        self._channel_max.frombytes(rows.abs().amax(dim=1).cpu().numpy().tobytes())
+        self._add_channels(rows)
         flat = self._scaled(rows)
         square = flat * flat
         for index, power in enumerate((flat.sum(), flat.dot(flat), flat.dot(square), square.dot(square))):
@@ -84,8 +125,7 @@ class TensorStatistics:
         self._dot += float(flat.dot(after))
         self._after_squares += float(after.dot(after))
         self._zeroed += int(((after == 0) & (flat != 0)).sum())
-        if steps is not None:
-            self._steps.frombytes(steps.float().reshape(-1).cpu().numpy().tobytes())
+        self._add_steps(steps)
 
     def _scaled(self, values: torch.Tensor) -> torch.Tensor:
         """Flat, in units that keep fourth powers within float32; a power of two, so nothing is rounded."""

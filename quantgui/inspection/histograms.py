@@ -30,13 +30,19 @@ class FixedHistogram:
         self.low, self.high, self.bins = low, high, bins
         self.counts: numpy.ndarray = np.zeros(bins, dtype=np.int64)
 
+    @property
+    def placing(self) -> tuple[float, float]:
+        """Factor and summand that give a value's bin, before it is rounded down and cut off at the ends."""
+        scale = self.bins / (self.high - self.low)
+        return scale, -self.low * scale
+
     def add(self, values: torch.Tensor) -> None:
         """Counts float32 `values` of any shape. numpy counts several times faster than torch.histc."""
         import numpy as np
         import torch
 
-        scale = self.bins / (self.high - self.low)
-        index = values.reshape(-1).mul(scale).add_(-self.low * scale).clamp_(0, self.bins - 1).to(torch.int32)
+        scale, shift = self.placing
+        index = values.reshape(-1).mul(scale).add_(shift).clamp_(0, self.bins - 1).to(torch.int32)
         self.counts += np.bincount(index.cpu().numpy(), minlength=self.bins)
 
     def merge(self, other: FixedHistogram) -> None:
@@ -56,9 +62,12 @@ class GrowingHistogram:
 
     def add(self, values: torch.Tensor) -> None:
         """Counts float32 `values` of any shape."""
-        largest = float(values.abs().max()) if values.numel() else 0.0
+        self.reaching(float(values.abs().max()) if values.numel() else 0.0).add(values)
+
+    def reaching(self, largest: float) -> FixedHistogram:
+        """Its bins, wide enough for values up to `largest`, to count into."""
         self._grow(2.0 ** math.ceil(math.log2(largest)) if largest > SMALLEST_RANGE else SMALLEST_RANGE)
-        self._fixed.add(values)
+        return self._fixed
 
     def merge(self, other: GrowingHistogram) -> None:
         """Adds the counts of another one, whatever its range."""

@@ -20,6 +20,7 @@ import psutil
 from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.formats.gguf.plan import GgufPlan, plan_gguf
 from quantgui.formats.shard_writer import ShardWriter
+from quantgui.inspection.kernel import prepare as prepare_statistics
 from quantgui.jobs.events import QuantizeResult, Stage, Started, TensorDone
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, RunRecord, record_folder, write_run
@@ -102,6 +103,7 @@ def _write_tensors(
 
     for weighted in (False, True):
         prepare(kernel_counts(plan, importance, weighted), weighted=weighted)
+    prepare_statistics(sum(assignment.tensor.numel for assignment in assignments))
     torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
     workers = job.threads or psutil.cpu_count(logical=False) or 1
     writer = ShardWriter(Path(job.partial_output), plan.file)

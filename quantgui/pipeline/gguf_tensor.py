@@ -47,8 +47,7 @@ def write_gguf_tensor(
         (part,) = scheme.storage.encode(scheme, quantized, first, info.shape, info.dtype)
         write(info.name, part.offset, part.data)
         statistics = TensorStatistics(whole)
-        statistics.add_original(values)
-        statistics.add_quantized(values, method.dequantize(quantized))
+        statistics.add_pair(values, method.dequantize(quantized))
         advance(stored.numel() * stored.element_size())
         return statistics, method.levels(quantized) if first == 0 else ()
 

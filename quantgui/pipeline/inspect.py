@@ -14,6 +14,7 @@ import psutil
 from quantgui.checkpoint.tensor_data import TensorData, row_blocks
 from quantgui.formats.plain import FLOAT_DTYPES
 from quantgui.inspection.accumulator import NotFiniteError, TensorStatistics
+from quantgui.inspection.kernel import prepare as prepare_statistics
 from quantgui.jobs.events import Started, TensorDone
 from quantgui.jobs.job import InspectJob
 from quantgui.jobs.run_record import RECORD_NAME, read_record
@@ -54,6 +55,8 @@ def inspect(job: InspectJob, emit: Emit) -> None:
     with ExitStack() as stack:
         data = stack.enter_context(TensorData(model))
         before = stack.enter_context(TensorData(original)) if original else None
+        if original is not None:
+            prepare_statistics(original.parameters)
         if model.kind is SourceKind.GGUF:
             pool = stack.enter_context(ThreadPoolExecutor(psutil.cpu_count(logical=False) or 1))
             _report_all(job, model, file_pairs(model, original), FileReporter(data, before, pool).report, emit)
@@ -124,10 +127,10 @@ def _report(pair: Pair, before: TensorData, after: TensorData | None, pool: Thre
         raise UserError(f"The tensor {info.name} has another shape in the two checkpoints.")
     rows_after = row_blocks(dequantized.view(info.shape), BLOCK_ELEMENTS) if dequantized is not None else None
     for _, rows in row_blocks(tensor, BLOCK_ELEMENTS):
-        original = rows.float()
-        statistics.add_original(original)
-        if rows_after is not None:
-            statistics.add_quantized(original, next(rows_after)[1].float())
+        if rows_after is None:
+            statistics.add_original(rows.float())
+        else:
+            statistics.add_pair(rows.float(), next(rows_after)[1].float())
     return report_of(assignment, statistics, compared=dequantized is not None)
 
 

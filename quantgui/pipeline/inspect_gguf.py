@@ -122,8 +122,7 @@ class FileReporter:
             after = written.slice(first, len(before))
             TensorRange().add(after, name)
             part = TensorStatistics(whole)
-            part.add_original(before)
-            part.add_quantized(before, after)
+            part.add_pair(before, after)
             return part
 
         return self._merged(whole, original, one)

@@ -15,6 +15,7 @@ from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.formats.folder import write_folder
 from quantgui.formats.planning import PlannedFile, plan_files
 from quantgui.formats.shard_writer import ShardWriter
+from quantgui.inspection.kernel import prepare as prepare_statistics
 from quantgui.jobs.events import Log, QuantizeResult, Stage, Started, TensorDone
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RunRecord, write_run
@@ -109,6 +110,8 @@ def _write_weights(
 
     torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
     workers = (job.threads or psutil.cpu_count(logical=False) or 1) if device.type == "cpu" else 1
+    if device.type == "cpu":
+        prepare_statistics(sum(a.tensor.numel for a in assignments if a.scheme is not None))
     by_file: dict[str, list[Assignment]] = {}
     for assignment in assignments:
         by_file.setdefault(assignment.tensor.file, []).append(assignment)

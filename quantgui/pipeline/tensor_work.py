@@ -121,8 +121,7 @@ def quantize_tensor(
         for part in scheme.storage.encode(scheme, quantized, first, shape, info.dtype):
             write(names[part.suffix], part.offset, part.data.cpu())
         statistics = TensorStatistics(whole)
-        statistics.add_original(rows)
-        statistics.add_quantized(rows, method.dequantize(quantized), method.step(quantized))
+        statistics.add_pair(rows, method.dequantize(quantized), method.step(quantized))
         statistics.clipped = method.count_clipped(chosen, quantized)
         advance(stored.numel() * stored.element_size())
         return statistics, method.levels(quantized) if first == 0 else ()

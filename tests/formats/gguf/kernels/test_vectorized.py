@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantgui.compiled import compiled_folder
 from quantgui.formats.gguf import kernels
 from quantgui.formats.gguf.kernels import ggml, quantize_rows, vectorized
 from quantgui.formats.gguf.kernels.vectorized import MODULES, is_worth_it, vectorized_kernel
@@ -21,10 +22,10 @@ def compiled_code(request: pytest.FixtureRequest) -> Iterator[None]:
     """The compiled functions are kept from one run of the tests to the next."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(request.config.cache.mkdir("numba")))  # type: ignore[union-attr]
-        vectorized._folder.cache_clear()
+        compiled_folder.cache_clear()
         vectorized_kernel.cache_clear()
         yield
-    vectorized._folder.cache_clear()
+    compiled_folder.cache_clear()
     vectorized_kernel.cache_clear()
 
 
@@ -114,12 +115,12 @@ def test_a_cache_that_cannot_be_written_leaves_the_work_to_ggml(monkeypatch: pyt
         def quantize(self, *_: object) -> None:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(vectorized, "_module", lambda name: Compiled())
+    monkeypatch.setattr(vectorized, "compiled_module", lambda name: Compiled())
     assert vectorized_kernel.__wrapped__("Q6_K", False) is None
 
 
 def test_few_weights_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectorized, "_folder", lambda: tmp_path)
+    monkeypatch.setattr("quantgui.compiled.compiled_folder", lambda: tmp_path)
     assert not is_worth_it("Q4_K", False, 10**7)
     assert is_worth_it("Q4_K", False, 10**9)
     assert not is_worth_it("Q8_0", False, 10**9)

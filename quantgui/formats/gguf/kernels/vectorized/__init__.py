@@ -8,18 +8,13 @@ reassociated or fused, so on x86-64 the bytes are equal; the tests hold them aga
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from quantgui import __version__
-from quantgui.home import find_home
+from quantgui.compiled import compiled_mark, compiled_module
 from quantgui.schemes.ggml_types import BY_NAME
 
 Kernel = Callable[[np.ndarray, "np.ndarray | None", np.ndarray], None]
@@ -31,7 +26,6 @@ HIGHEST = {"Q4_K": (np.int32(15),), "Q5_K": (np.int32(31),)}
 WORTH_COMPILING = 60_000_000
 WORTH_LOADING = 4_000_000
 """Weights from which compiling (about 5 seconds) or loading (0.3) is sooner than waiting for ggml's scalar kernel."""
-CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 
 
 @cache
@@ -40,7 +34,7 @@ def vectorized_kernel(ggml_type: str, weighted: bool) -> Kernel | None:
     if ggml_type not in MODULES:
         return None
     try:
-        module = _module(MODULES[ggml_type])
+        module = compiled_module(f"{__name__}.{MODULES[ggml_type]}")
     except (ImportError, RuntimeError):  # missing, or no place where its cache can be
         return None
     highest = HIGHEST.get(ggml_type, ())
@@ -68,27 +62,5 @@ def is_worth_it(ggml_type: str, weighted: bool, weights: int) -> bool:
     return weights >= WORTH_COMPILING or _mark(ggml_type, weighted).exists()
 
 
-def _module(name: str) -> ModuleType:
-    """Imports a module of compiled functions; they are kept in our folder unless $NUMBA_CACHE_DIR says otherwise."""
-    from numba.core.config import reload_config
-
-    os.environ.setdefault(CACHE_VARIABLE, str(_folder()))
-    reload_config()
-    return importlib.import_module(f"{__name__}.{name}")
-
-
-@cache
-def _folder() -> Path:
-    """One folder for each state of the sources: numba looks at a function's own file, not at those that it calls."""
-    digest = hashlib.sha256(__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    chosen = os.environ.get(CACHE_VARIABLE)
-    folder = Path(chosen) if chosen else find_home().cache / "kernels" / digest.hexdigest()[:16]
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _mark(ggml_type: str, weighted: bool) -> Path:
-    return _folder() / f"{ggml_type}{'-weighted' if weighted else ''}.compiled"
+    return compiled_mark(f"{ggml_type}{'-weighted' if weighted else ''}")
