@@ -16,9 +16,10 @@ import psutil
 
 from quantgui.calibration.text import calibration_samples
 from quantgui.calibration.walk import Block, Walk
-from quantgui.checkpoint.tensor_data import TensorData
+from quantgui.checkpoint.tensor_data import TensorData, torch_dtype
 from quantgui.formats.bitsandbytes import OUTLIER_THRESHOLD
 from quantgui.formats.planning import PlannedFile
+from quantgui.formats.registry import is_unpacked
 from quantgui.formats.shard_writer import ShardWriter
 from quantgui.jobs.events import Log, Stage, TensorDone
 from quantgui.jobs.job import Calibration, QuantizeJob
@@ -232,7 +233,7 @@ class _Run:
         assignment = self._by_name[info.name]
         if assignment.scheme is None or info.name in self._calibrated:
             return tensor
-        return dequantized_again(assignment, self._trained.get(info.name, tensor), self._pool)
+        return _as_held(assignment, dequantized_again(assignment, self._trained.get(info.name, tensor), self._pool))
 
     def _one_block(self, block: Block, names: Sequence[str]) -> None:
         by_method: dict[str, dict[str, Assignment]] = {}
@@ -255,6 +256,9 @@ class _Run:
         for name in names:
             if name not in self.reports:
                 self._stream(name)
+            elif name in self._calibrated:
+                weight = block.linears[name]
+                weight.copy_(_as_held(self._by_name[name], weight))
 
     def _finish(self, result: CalibratedTensor) -> None:
         """Writes what a calibrated method has decided about a tensor."""
@@ -303,6 +307,14 @@ class _Run:
             self._emit(
                 Log(f"{_few(names)} lie outside of the layers that are calibrated: rounded to nearest.", "warning")
             )
+
+
+def _as_held(assignment: Assignment, weight: torch.Tensor) -> torch.Tensor:
+    """A dequantized weight as the library computes with it: rounded to the model's dtype where it unpacks it.
+
+    Rounding shifts a few inputs of the next layer across a step of its quantized activations, which adds up.
+    """
+    return weight.to(torch_dtype(assignment.tensor.dtype)).float() if is_unpacked(assignment) else weight
 
 
 def _few(names: Sequence[str]) -> str:
