@@ -9,7 +9,7 @@ from quantgui.compiled import compiled_mark, compiled_module
 
 WORTH_COMPILING = 400_000_000
 WORTH_LOADING = 80_000_000
-"""Weights from which compiling (about 2.5 seconds of CPU) or loading (0.4) is repaid: it saves 6 ns per weight."""
+"""Weights from which compiling (about 2 seconds of CPU) or loading (0.5) is repaid: it saves 6 ns per weight."""
 
 _NAME = "statistics"
 _prepared: ModuleType | None = None
