@@ -25,7 +25,7 @@ from quantgui.jobs.job import QuantizeJob
 LIBRARY_WIDTH = 330
 REDRAW_MS = 100
 CLOCK_MS = 1000
-_ASKS = "The output folder is taken: replace what is there, or use another."
+_ASKS = "Something of this name is there already: replace it, or use another name."
 
 
 class RunPage(QWidget):

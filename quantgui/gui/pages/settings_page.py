@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from quantgui.gui import diagnostics, formatting
 from quantgui.gui.app_state import AppState
@@ -21,6 +21,7 @@ from quantgui.types import HardwareTarget
 
 THEME_WORDS = {"system": "As the system says", "light": "Light", "dark": "Dark"}
 UNIT_WORDS = {"GiB": "GiB (1,073,741,824 bytes)", "GB": "GB (1,000,000,000 bytes)"}
+TITLE_WIDTH = 116
 FIELD_WIDTH = 260
 
 
@@ -49,8 +50,8 @@ class SettingsPage(PageFrame):
         state.settings_changed.connect(lambda: _select(theme, state.settings.theme))
         unit = _choices("Unit of memory", {key: UNIT_WORDS[key] for key in MEMORY_UNITS}, state.settings.memory_unit)
         unit.currentIndexChanged.connect(lambda: state.change_settings(memory_unit=unit.currentData()))
-        form.addRow("Theme", theme)
-        form.addRow("Unit of memory", unit)
+        _add_row(form, "Theme", theme)
+        _add_row(form, "Unit of memory", unit)
         card.body.addWidget(small("Files are always shown in GB, as shops and file managers count them."))
         return card
 
@@ -65,11 +66,11 @@ class SettingsPage(PageFrame):
         for title, field, default in rows:
             chooser = FolderField(title, getattr(state.settings, field), default)
             chooser.changed.connect(lambda text, field=field: state.change_settings(**{field: text}))
-            form.addRow(title, chooser)
+            _add_row(form, title, chooser)
         limit = decimal_number("Limit of the cache", 0.1, 10_000, state.settings.cache_limit_gb, unit="GB")
         limit.setMaximumWidth(FIELD_WIDTH)
         limit.valueChanged.connect(lambda value: state.change_settings(cache_limit_gb=value))
-        form.addRow("Limit of the cache", limit)
+        _add_row(form, "Limit of the cache", limit)
         size = formatting.file_size(cache_size(state.cache_folder))
         card.body.addWidget(small(f"The cache holds {size} of intermediate results; the oldest go first."))
         return card
@@ -83,8 +84,8 @@ class SettingsPage(PageFrame):
         threads = whole_number("Threads", 0, 1024, state.settings.threads or 0, zero="All cores")
         threads.setMaximumWidth(FIELD_WIDTH)
         threads.valueChanged.connect(lambda value: state.change_settings(threads=value or None))
-        form.addRow("Device", device)
-        form.addRow("Threads", threads)
+        _add_row(form, "Device", device)
+        _add_row(form, "Threads", threads)
         card.body.addWidget(small("A device that runs out of memory is left for the CPU; the run goes on."))
         return card
 
@@ -104,6 +105,12 @@ class SettingsPage(PageFrame):
 
     def _open_logs(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._state.home.logs)))
+
+
+def _add_row(form: QFormLayout, title: str, field: QWidget) -> None:
+    """A field with its title; titles are equally wide in all cards, so that the fields below each other line up."""
+    form.addRow(title, field)
+    form.labelForField(field).setMinimumWidth(TITLE_WIDTH)
 
 
 def devices_of(machine: HardwareTarget) -> dict[str, str]:

@@ -55,12 +55,14 @@ class TryItCard(Card):
         for column, widget in enumerate((self._prompt, self._tokens, self._temperature)):
             grid.addWidget(widget, 0, column)
         self.body.addLayout(grid)
-        columns = QGridLayout()
+        self._texts = QWidget()  # comes with the first text: two empty boxes would say nothing
+        columns = QGridLayout(self._texts)
+        columns.setContentsMargins(0, 0, 0, 0)
         columns.setHorizontalSpacing(14)
         for index, widget in enumerate((self._before, self._after)):
             columns.addWidget(widget, 0, index)
             columns.setColumnStretch(index, 1)
-        self.body.addLayout(columns)
+        self.body.addWidget(self._texts)
         self.body.addWidget(self._error)
 
     def _start(self) -> None:
@@ -74,6 +76,7 @@ class TryItCard(Card):
         self._write.setVisible(not is_busy)
         self._write.setEnabled(self._state.runs.at_work is None)
         self._cancel.setVisible(is_busy)
+        self._texts.setVisible(after is not None)
         self._after.show_state(after)
         self._before.show_state(before, "Follows" if is_busy and before is None else "")
         failed = next((s.outcome for s in (before, after) if s is not None and isinstance(s.outcome, Failed)), None)

@@ -74,7 +74,9 @@ def shown_buttons(card: TryItCard) -> set[str]:
 
 def test_both_models_write_one_after_the_other(card: TryItCard, state: AppState, started: list[Job]) -> None:
     assert shown_buttons(card) == {"Write"}
+    assert not card._texts.isVisibleTo(card), "empty boxes say nothing"
     card._start()
+    assert card._texts.isVisibleTo(card)
     trial = state.runs.trial
     assert [job.source for job in started if isinstance(job, GenerateJob)] == ["out.gguf"]
     assert shown_buttons(card) == {"Cancel"}
