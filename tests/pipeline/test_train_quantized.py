@@ -92,7 +92,7 @@ def test_the_written_weights_are_the_trained_ones_rounded_and_the_rest_is_kept(m
 
 @pytest.mark.slow
 def test_transformers_loads_the_result(model, text, tmp_path):
-    outcome = list(ChildProcess(job(model, text, tmp_path / "out", verify=True)).events())[-1]
+    outcome = run_here(job(model, text, tmp_path / "out", verify=True))[-1]
     assert isinstance(outcome, Finished), outcome
     assert outcome.quantized is not None
     assert outcome.quantized.verification.status is VerificationStatus.VERIFIED
