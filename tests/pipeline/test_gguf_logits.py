@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantgui.checkpoint import open_checkpoint
 from quantgui.formats.gguf.runtime.llama import LlamaModel
+from quantgui.formats.gguf.size import gguf_rows
 from quantgui.jobs.job import QuantizeJob
 from quantgui.pipeline import run
 from quantgui.pipeline.llama_check import TEXTS
@@ -120,6 +122,8 @@ def test_llama_cpp_predicts_what_transformers_predicts(name, tmp_path):
     class_name, sizes = MODELS[name]
     model = saved(tmp_path / "source", class_name, sizes)
     convert(tmp_path / "source", tmp_path / "x.gguf")
+    predicted = {kind: size for kind, _, size in gguf_rows(open_checkpoint(tmp_path / "source"))}
+    assert (tmp_path / "x.gguf").stat().st_size == predicted["F32"]
     tokens = [(37 * i + 11) % 280 + 5 for i in range(TOKENS)]  # none of them is padding
     with torch.no_grad():
         output = model(torch.tensor([tokens]))
