@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 from quantgui.fit.commands import command_for
 from quantgui.fit.export import estimate_json, estimates_csv
 from quantgui.gui.app_state import AppState
+from quantgui.gui.saving import save_file
 from quantgui.gui.widgets.buttons import button
 from quantgui.types import Checkpoint, UserError
 
@@ -80,11 +81,4 @@ def _ask(state: AppState, parent: QWidget, suffix: str, save: Save) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"The estimates could not be saved: {error.strerror or error}.",
-            hint="Choose another folder or make room on the disk.",
-            details=str(path),
-        ) from error
+    save_file(path, text.encode(), "The estimates")

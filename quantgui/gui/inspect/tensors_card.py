@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QMenu, QToolBut
 
 from quantgui import units
 from quantgui.gui.app_state import AppState
+from quantgui.gui.saving import save_file
 from quantgui.gui.tensor_table import OF_A_CALIBRATION, TensorTable
 from quantgui.gui.tensor_view import TensorView
 from quantgui.gui.widgets.buttons import icon_button
@@ -81,14 +82,7 @@ class TensorsCard(Card):
 
     def save(self, path: Path) -> None:
         """Write what is shown as CSV. Raises UserError."""
-        try:
-            path.write_text(self.model.table().to_csv(), encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"The table could not be saved: {error.strerror or error}.",
-                hint="Choose another folder or make room on the disk.",
-                details=str(path),
-            ) from error
+        save_file(path, self.model.table().to_csv().encode(), "The table")
 
     def _make_menu(self) -> QMenu:
         menu = QMenu(self)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from quantgui.gui.plots import export
 from quantgui.gui.plots.table_data import TableData
 from quantgui.gui.plots.twin_model import TwinModel
+from quantgui.gui.saving import save_file
 from quantgui.gui.widgets.buttons import icon_button
 from quantgui.gui.widgets.text import label, muted, small
 from quantgui.types import UserError
@@ -127,7 +128,7 @@ class PlotPanel(QWidget):
         """Write the plot as its file name says: .csv, .svg, else PNG. Raises UserError."""
         match path.suffix.lower():
             case ".csv":
-                _write_text(path, self.table().to_csv())
+                save_file(path, self.table().to_csv().encode(), "The table")
             case ".svg":
                 export.save_svg(self._canvas, path, self.title, self.export_caption())
             case _:
@@ -178,14 +179,3 @@ class PlotPanel(QWidget):
         self._caption_label.setText(caption)
         self._caption_label.setToolTip(caption)
         self._canvas.setAccessibleDescription(caption)
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"The table could not be saved: {error.strerror or error}.",
-            hint="Choose another folder or make room on the disk.",
-            details=str(path),
-        ) from error

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyqtgraph as pg
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QBuffer, QIODevice, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
 
 from quantgui.gui import theme
-from quantgui.types import UserError
+from quantgui.gui.saving import save_file
 
 _HEAD = 44
 _MARGIN = 12
@@ -27,7 +27,7 @@ def save_png(canvas: QWidget, path: Path, title: str, caption: str) -> None:
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")  # type: ignore[call-overload]
-    _write(path, buffer.data())
+    save_file(path, bytes(buffer.data().data()), "The picture")
 
 
 def save_svg(canvas: QWidget, path: Path, title: str, caption: str) -> None:
@@ -40,7 +40,7 @@ def save_svg(canvas: QWidget, path: Path, title: str, caption: str) -> None:
     generator.setTitle(title)
     generator.setDescription(caption)
     _paint(generator, canvas, title, caption)
-    _write(path, buffer.data())
+    save_file(path, bytes(buffer.data().data()), "The picture")
 
 
 def _size(canvas: QWidget) -> QSize:
@@ -69,14 +69,3 @@ def _paint(device: QImage | QSvgGenerator, canvas: QWidget, title: str, caption:
         painter.translate(area.topLeft())
         canvas.render(painter, QPoint(0, 0))
     painter.end()
-
-
-def _write(path: Path, data: QByteArray) -> None:
-    try:
-        path.write_bytes(data.data())
-    except OSError as error:
-        raise UserError(
-            f"The picture could not be saved: {error.strerror or error}.",
-            hint="Choose another folder or make room on the disk.",
-            details=str(path),
-        ) from error

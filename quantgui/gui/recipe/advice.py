@@ -53,7 +53,7 @@ _PURPOSES = (
     ),
     _Purpose(
         "Run on the processor",
-        "half the bytes of 16 bits, hardly any loss",
+        "half the file of 16 bits, hardly any loss; transformers unpacks it in memory",
         ("W8A8-dynamic", "INT8", "INT4"),
         Runtime.TRANSFORMERS,
         with_gpu=False,
