@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, f32, u32
+from quantgui.formats.gguf.metadata.rope import Rope, rope_keys, rope_of
 from quantgui.types import UserError
+
+Builder = Callable[[Keys, str], list[KeyValue]]
+"""The config and the architecture's name -> its keys in the order of llama.cpp's converter."""
 
 _RMS_EPSILON = ("rms_norm_eps", "norm_eps")
 _LAYER_EPSILON = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
@@ -54,6 +59,36 @@ def number(keys: Keys, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError(f"The config's {name} is {value!r}, but must be a number.")
     return float(value)
+
+
+def dense_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Sizes, rotary positions over the whole head, RMS norms."""
+    return [*size_keys(keys, prefix), *rope_keys(keys, prefix, rope_of(keys)), rms_epsilon(keys, prefix)]
+
+
+def expert_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+    """How many experts there are and how many of them a token passes through; none where there are none."""
+    experts = keys.optional("num_local_experts", "num_experts")
+    if experts is None:
+        return []
+    used = keys.size("num_experts_per_tok")
+    return [u32(f"{prefix}.expert_count", experts), u32(f"{prefix}.expert_used_count", used)]
+
+
+def rotated_dimensions(keys: Keys, rope: Rope, default: float) -> int:
+    """Dimensions of a head that are rotated."""
+    stated = rope.settings.get("partial_rotary_factor", keys.value("partial_rotary_factor", "rope_pct", "rotary_pct"))
+    share = Rope(0, "", {"share": stated}).number("share", default)
+    return int(share * keys.head_dim())
+
+
+def refuse_unless(fits: bool, what: str) -> None:
+    """Raises UserError for `what` a config asks for and llama.cpp computes otherwise."""
+    if not fits:
+        raise UserError(
+            f"This model's config asks for {what}, which llama.cpp does not do for this architecture.",
+            hint="The file would load and answer wrongly, so it is not written.",
+        )
 
 
 def _epsilon(keys: Keys, names: tuple[str, ...], default: float | None) -> float:
