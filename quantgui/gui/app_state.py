@@ -20,6 +20,7 @@ from quantgui.gui.cache_folder import OWN_FOLDER, prune
 from quantgui.gui.fit_state import FitState
 from quantgui.gui.history import History
 from quantgui.gui.model_opener import ModelOpener
+from quantgui.gui.plan_state import PlanState
 from quantgui.gui.runs import Runs
 from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
 from quantgui.hardware.probe import this_machine
@@ -69,6 +70,7 @@ class AppState(QObject):
         self._recipes = History(self._session.recipe or DEFAULT_RECIPE)
         self._selected: str | None = None
         self._background = Background(self)
+        self.plans = PlanState(self._background, self)
         self._opener = ModelOpener(self._background, self)
         self._opener.opened.connect(self._opened)
         self._opener.failed.connect(self._open_failed)
@@ -339,6 +341,7 @@ class AppState(QObject):
         context = contexts.get(reference, default_context(checkpoint.config))
         self.fit.settings = replace(self.fit.settings, context=context)
         log.info("opened %s: %d tensors, %d parameters", reference, len(checkpoint.tensors), checkpoint.parameters)
+        self.plans.make(checkpoint, self.recipe)
         self.checkpoint_changed.emit()
         self.selection_changed.emit()
         self._estimate()
@@ -368,6 +371,8 @@ class AppState(QObject):
     def _announce_recipe(self, changed: bool) -> None:
         if changed:
             self._remember(recipe=self.recipe)
+            if self._checkpoint is not None:
+                self.plans.make(self._checkpoint, self.recipe)
             self.recipe_changed.emit()
 
     def _source(self) -> str | None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantgui.formats.gguf.imatrix import ImportanceMatrix, read_imatrix
-from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.imatrix import ImportanceMatrix, entry_shape, read_imatrix
 from quantgui.formats.gguf.plan import GgufPlan
 from quantgui.formats.gguf.type_plan import needs_importance
 from quantgui.schemes.ggml_types import BY_NAME
@@ -32,19 +31,13 @@ def check_importance(plan: GgufPlan, matrix: ImportanceMatrix) -> tuple[str, ...
     missing = 0
     for tensor, kind in zip(plan.tensors, plan.types, strict=True):
         entry = matrix.entries.get(tensor.name)
-        if entry is not None and (not tensor.shape or entry.sums.shape != _shape(tensor)):
+        if entry is not None and entry.sums.shape != entry_shape(tensor):
             raise UserError(f"The importance matrix does not fit the tensor {tensor.name}.", hint=OTHER_MODEL)
-        if entry is None and needs_importance(tensor, kind, plan.file_type):
+        if entry is None and needs_importance(tensor.name, kind, plan.file_type):
             raise UserError(f"The importance matrix has no entry for {tensor.name}.", hint=OTHER_MODEL)
         missing += entry is None and BY_NAME[kind].is_quantized and tensor.name.startswith("blk.")
     tensors = "1 tensor" if missing == 1 else f"{missing:,} tensors"
     return (f"The importance matrix says nothing about {tensors}; their weights count alike.",) if missing else ()
-
-
-def _shape(tensor: GgufTensor) -> tuple[int, int]:
-    """Matrices and columns: a stack of experts has a matrix for each."""
-    *outer, columns = tensor.shape
-    return (outer[0] if len(outer) > 1 else 1, columns)
 
 
 def kernel_counts(plan: GgufPlan, importance: Mapping[str, np.ndarray], weighted: bool) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cache
@@ -11,7 +11,7 @@ from quantgui.checkpoint.tensor_names import describe
 from quantgui.formats.gguf.file_types import FILE_TYPES, FileType, file_type
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.plan import planned_types
-from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable
+from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable, needs_importance
 from quantgui.quant.gguf_rows import FLOAT_PREFIX, TENSOR_TYPES, tensor_scheme
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.parameters import ParameterValue
@@ -47,7 +47,11 @@ def gguf_order(checkpoint: Checkpoint, recipe: Recipe, settings: Mapping[str, Pa
         patterns=tuple((_regex(rule), tensor_type(rule.scheme.id) if rule.scheme else source) for rule in recipe.rules),
         source_type=source,
     )
-    return GgufOrder(file_type(recipe.base.id.upper().removeprefix(FLOAT_PREFIX)), options, imatrix)
+    return GgufOrder(_file_type(recipe), options, imatrix)
+
+
+def _file_type(recipe: Recipe) -> FileType:
+    return file_type(recipe.base.id.upper().removeprefix(FLOAT_PREFIX))
 
 
 def assign_gguf(checkpoint: Checkpoint, order: GgufOrder) -> tuple[Assignment, ...]:
@@ -67,6 +71,12 @@ def assign_gguf(checkpoint: Checkpoint, order: GgufOrder) -> tuple[Assignment, .
         )
         for tensor, type_name in zip(tensors, types, strict=True)
     )
+
+
+def asks_for_imatrix(recipe: Recipe, assignments: Iterable[Assignment]) -> bool:
+    """Whether llama-quantize refuses these types, which `recipe` gave to a GGUF file, without an importance matrix."""
+    kind = _file_type(recipe)
+    return any(a.scheme is not None and needs_importance(a.tensor.name, a.scheme.id, kind) for a in assignments)
 
 
 def values_before(tensor: GgufTensor, stored: Mapping[str, TensorInfo]) -> TensorInfo:

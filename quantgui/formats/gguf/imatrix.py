@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,11 @@ from quantgui.types import TensorInfo, UserError
 SUMS, COUNTS = ".in_sum2", ".counts"
 KIND = "imatrix"
 DATASETS, CHUNK_COUNT, CHUNK_SIZE = "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
+MODEL = "general.name"
+"""The model that the matrix was computed from; files of llama-imatrix do not tell."""
 LONGEST_NOTE = 127
 """Bytes of a text that llama-quantize keeps in the quantized file."""
-_AGAIN = "Compute it again with “quantgui imatrix”, or with llama-imatrix of a current llama.cpp."
+_AGAIN = "Compute it again here or with llama-imatrix of a current llama.cpp."
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,7 @@ class ImportanceMatrix:
     dataset: str  # name of the text
     chunks: int  # samples of the text
     chunk_tokens: int  # tokens of a sample
+    model: str = ""  # name of the model; "" where the file does not tell
 
     def values(self) -> dict[str, np.ndarray]:
         """What quantizing needs: float32 [matrices, columns] by tensor name."""
@@ -67,6 +70,27 @@ class ImportanceMatrix:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MatrixFacts:
+    """What the header of an importance matrix tells, without its values."""
+
+    shapes: Mapping[str, tuple[int, int]]  # matrices and columns, by the name of the weight in GGUF
+    dataset: str
+    chunks: int
+    chunk_tokens: int
+    model: str
+
+    def misfit(self, tensors: Iterable[GgufTensor]) -> str:
+        """The first of the tensors for which the matrix has an entry of another shape, "" where all fit."""
+        return next((t.name for t in tensors if t.name in self.shapes and self.shapes[t.name] != entry_shape(t)), "")
+
+
+def entry_shape(tensor: GgufTensor) -> tuple[int, int]:
+    """Matrices and columns of a tensor's entry: a stack of experts has a matrix for each."""
+    *outer, columns = tensor.shape or (0,)
+    return (outer[0] if len(outer) > 1 else 1, columns)
+
+
 def write_imatrix(path: Path, matrix: ImportanceMatrix) -> None:
     """Writes the file in one piece. Raises OSError where the disk refuses."""
     tensors, arrays = [], []
@@ -80,6 +104,7 @@ def write_imatrix(path: Path, matrix: ImportanceMatrix) -> None:
         array_of(DATASETS, ValueKind.STRING, [matrix.dataset]),
         u32(CHUNK_COUNT, matrix.chunks),
         u32(CHUNK_SIZE, matrix.chunk_tokens),
+        *((text(MODEL, matrix.model),) if matrix.model else ()),
     )
     plan = plan_file(path.name, keys, tensors, ["F32"] * len(tensors))
     partial = path.with_name(f"{path.name}.partial")
@@ -99,31 +124,46 @@ def write_imatrix(path: Path, matrix: ImportanceMatrix) -> None:
 
 def read_imatrix(path: Path) -> ImportanceMatrix:
     """The importance matrix of a file. Raises UserError for anything that is none, or holds what cannot be."""
+    facts, tensors = _read_header(path)
+    entries = {name: _entry(path, name, tensors) for name in facts.shapes}
+    return ImportanceMatrix(entries, facts.dataset, facts.chunks, facts.chunk_tokens, facts.model)
+
+
+def read_facts(path: Path) -> MatrixFacts:
+    """What the file's header tells; its values are not read. Raises UserError for anything that is no such file."""
+    return _read_header(path)[0]
+
+
+def _read_header(path: Path) -> tuple[MatrixFacts, dict[str, TensorInfo]]:
     header = read_gguf(path)
     chunks, chunk_tokens = header.keys.get(CHUNK_COUNT), header.keys.get(CHUNK_SIZE)
     if header.keys.get("general.type") != KIND or type(chunks) is not int or type(chunk_tokens) is not int:
         raise UserError(f"“{path.name}” is not an importance matrix.", hint=_AGAIN)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     names = {name.removesuffix(suffix) for name in tensors for suffix in (SUMS, COUNTS) if name.endswith(suffix)}
-    entries = {name: _entry(path, name, tensors) for name in sorted(names)}
-    if not entries or len(tensors) != 2 * len(entries):
+    shapes = {name: _shape(path, name, tensors) for name in sorted(names)}
+    if not shapes or len(tensors) != 2 * len(shapes):
         raise UserError(f"“{path.name}” is an incomplete importance matrix.", hint=_AGAIN)
-    return ImportanceMatrix(entries, _dataset(path), chunks, chunk_tokens)
+    model = header.keys.get(MODEL)
+    facts = MatrixFacts(shapes, _dataset(path), chunks, chunk_tokens, model if isinstance(model, str) else "")
+    return facts, tensors
 
 
-def _entry(path: Path, name: str, tensors: Mapping[str, TensorInfo]) -> TensorImportance:
+def _shape(path: Path, name: str, tensors: Mapping[str, TensorInfo]) -> tuple[int, int]:
+    """Matrices and columns of an entry. Raises UserError where its two tensors do not belong together."""
     sums, counts = tensors.get(name + SUMS), tensors.get(name + COUNTS)
     if sums is None or counts is None:
         raise UserError(f"“{path.name}” lacks half of what it says about {name}.", hint=_AGAIN)
     matrices = counts.numel
-    if (
-        {sums.dtype, counts.dtype} != {"F32"}
-        or not matrices
-        or not sums.numel
-        or sums.shape[:-1] not in _outer(matrices)
-    ):
+    is_known = {sums.dtype, counts.dtype} == {"F32"} and matrices and sums.numel
+    if not is_known or sums.shape[:-1] not in _outer(matrices):
         raise UserError(f"“{path.name}” holds {name} in an unexpected shape or type.", hint=_AGAIN)
-    values = TensorImportance(_read(path, sums).reshape(matrices, -1), _read(path, counts))
+    return matrices, sums.shape[-1]
+
+
+def _entry(path: Path, name: str, tensors: Mapping[str, TensorInfo]) -> TensorImportance:
+    sums, counts = tensors[name + SUMS], tensors[name + COUNTS]
+    values = TensorImportance(_read(path, sums).reshape(counts.numel, -1), _read(path, counts))
     for numbers in (values.sums, values.counts):
         if not np.isfinite(numbers).all() or (numbers < 0).any():
             raise UserError(f"“{path.name}” has negative or infinite values for {name}.", hint=_AGAIN)

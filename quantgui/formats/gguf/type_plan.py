@@ -96,16 +96,16 @@ def fallbacks(
     return tuple(Fallback(*key, count) for key, count in planner.fallbacks.items())
 
 
-def needs_importance(tensor: GgufTensor, type_name: str, file_type: FileType) -> bool:
+def needs_importance(tensor_name: str, type_name: str, file_type: FileType) -> bool:
     """Whether `llama-quantize` refuses this type for this tensor without an importance matrix."""
     refused = _IMATRIX_TYPES | {"Q2_K"} if file_type.name == "Q2_K_S" else _IMATRIX_TYPES
-    return type_name in refused and kind_of(tensor.name) not in (Kind.OUTPUT, Kind.EMBEDDING)
+    return type_name in refused and kind_of(tensor_name) not in (Kind.OUTPUT, Kind.EMBEDDING)
 
 
 def needs_imatrix(tensors: Iterable[GgufTensor], types: Iterable[str], file_type: FileType) -> bool:
     """Whether `llama-quantize` refuses this plan without an importance matrix."""
     pairs = zip(tensors, types, strict=True)
-    return any(needs_importance(tensor, type_name, file_type) for tensor, type_name in pairs)
+    return any(needs_importance(tensor.name, type_name, file_type) for tensor, type_name in pairs)
 
 
 def is_quantizable(tensor: GgufTensor, options: PlanOptions) -> bool:

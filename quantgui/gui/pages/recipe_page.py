@@ -31,7 +31,6 @@ from quantgui.gui.recipe.plan import (
     clear_override,
     finding,
     first_rule,
-    make_plan,
     override,
     rule_choices,
 )
@@ -59,7 +58,6 @@ class RecipePage(QWidget):
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self._plan = RecipePlan()
         self._frame = PageFrame("Recipe")
         self._model = TensorModel()
         self._table = TensorTable(self._model)
@@ -162,9 +160,10 @@ class RecipePage(QWidget):
     def _connect(self) -> None:
         self._state.checkpoint_changed.connect(self._show_checkpoint)
         self._state.recipe_changed.connect(self._show_recipe)
+        self._state.plans.changed.connect(self._show_plan)
         self._state.fit_changed.connect(self._show_estimates)
         self._state.hardware_changed.connect(self._show_estimates)
-        self._state.runs_changed.connect(self._show_recipe)
+        self._state.runs_changed.connect(self._show_plan)  # it has taught how long the next one takes
         self._precision.chosen.connect(self._choose_base)
         self._precision.parameters_changed.connect(self._set_parameters)
         self._precision.preset_chosen.connect(self._apply)
@@ -180,6 +179,7 @@ class RecipePage(QWidget):
         self._stack.setCurrentIndex(0 if self._state.checkpoint is None else 1)
         self._show_estimates()
         self._show_recipe()
+        self._show_plan()
 
     def _show_estimates(self) -> None:
         state = self._state
@@ -190,15 +190,20 @@ class RecipePage(QWidget):
             self._advice.show_answers(answers(state.checkpoint, state.hardware, estimates, runtime))
 
     def _show_recipe(self) -> None:
-        checkpoint, recipe = self._state.checkpoint, self._state.recipe
+        recipe = self._state.recipe
         self._undo.setEnabled(self._state.can_undo)
         self._redo.setEnabled(self._state.can_redo)
         self._precision.show_base(recipe.base)
+
+    def _show_plan(self) -> None:
+        """What the recipe will do; a large model's plan comes a moment after the recipe."""
+        plans, checkpoint, recipe = self._state.plans, self._state.checkpoint, self._state.recipe
         self._rules.set_choices(rule_choices(recipe), first_rule(recipe))
-        if checkpoint is None:
+        self._rules.show_rules(recipe.rules, () if plans.is_pending else plans.plan.matches)
+        if checkpoint is not None and plans.is_pending:
+            self._frame.set_title(f"Planning {units.count(len(checkpoint.tensors))} tensors …")
             return
-        self._plan = plan = make_plan(checkpoint, recipe)
-        self._rules.show_rules(recipe.rules, plan.matches)
+        plan = plans.plan
         self._model.set_tensors(plan.tensors)
         self._frame.show_error(plan.error)
         if plan.error is None:

@@ -60,9 +60,12 @@ class RunPage(QWidget):
 
     def set_up_again(self) -> None:
         """Put the ended run aside and show the settings of the next one."""
+        self._prepare.refresh()
+        self._put_aside()
+
+    def _put_aside(self) -> None:
         run = self._state.run
         self._aside = run.outcome if run else None
-        self._prepare.refresh()
         self._show()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -106,7 +109,7 @@ class RunPage(QWidget):
         state.run_changed.connect(self._throttle.request)
         state.runs_changed.connect(self._ended)
         state.checkpoint_changed.connect(self._throttle.request)
-        state.recipe_changed.connect(self.set_up_again)
+        state.recipe_changed.connect(self._put_aside)
         self._prepare.changed.connect(self._throttle.request)
         self._library.opened.connect(self._open)
 
@@ -167,13 +170,15 @@ class RunPage(QWidget):
         self._panels.setCurrentIndex(0)
         plan, objection = self._prepare.plan, self._prepare.objection
         asks = self._prepare.is_place_taken
-        if self._state.checkpoint is not None and plan.error is None:
+        if self._state.plans.is_pending:
+            self._frame.set_title("Planning the run …")
+        elif self._state.checkpoint is not None and plan.error is None:
             words = _ASKS if asks else "Nothing is written before you press Quantize."
             self._frame.set_title(finding(plan, self._state.recipe), words)
         else:
             self._frame.set_title("This run cannot start yet")
         self._frame.show_error(None if asks else objection)
-        self._start.setEnabled(objection is None)
+        self._start.setEnabled(self._prepare.is_ready)
 
 
 def _scrolling(content: QWidget) -> QScrollArea:

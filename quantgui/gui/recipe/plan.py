@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from quantgui import units
 from quantgui.module_order import place_of
 from quantgui.quant.assignment import WHY_KEPT, assign, is_gguf
+from quantgui.quant.gguf_assignment import asks_for_imatrix
 from quantgui.quant.gguf_rows import TENSOR_TYPES
 from quantgui.quant.registry import rows
 from quantgui.report.findings import describe_recipe
@@ -62,6 +63,7 @@ class RecipePlan:
     bytes_after: int = 0
     parameters: int = 0
     matches: tuple[int, ...] = ()  # tensors that each rule decides, in the order of the rules
+    needs_imatrix: bool = False  # llama.cpp's types refuse without an importance matrix, whether there is one or not
     error: UserError | None = None
 
     @property
@@ -108,6 +110,7 @@ def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
         bytes_after=sum(a.nbytes for a in assignments),
         parameters=checkpoint.parameters,
         matches=tuple(decided),
+        needs_imatrix=is_gguf(recipe) and asks_for_imatrix(recipe, assignments),
     )
 
 

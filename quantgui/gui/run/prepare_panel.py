@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from quantgui import units
 from quantgui.formats.planning import plan_files
 from quantgui.gui.app_state import AppState
-from quantgui.gui.recipe.plan import RecipePlan, make_plan
+from quantgui.gui.recipe.plan import RecipePlan
 from quantgui.gui.run.places import Place, devices, look_at, unused_name
 from quantgui.gui.run_times import time_words
 from quantgui.gui.widgets.buttons import button, link
@@ -47,7 +47,6 @@ class PreparePanel(QWidget):
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self._plan = RecipePlan()
         self._objection: UserError | None = None
         self._is_default = True  # the output folder follows model and recipe until somebody types another
         self._facts = Facts()
@@ -67,7 +66,7 @@ class PreparePanel(QWidget):
         self._verify = QCheckBox()
         self._verify.setChecked(True)
         self._lay_out()
-        for signal in (state.checkpoint_changed, state.recipe_changed, state.settings_changed):
+        for signal in (state.checkpoint_changed, state.plans.changed, state.settings_changed):
             signal.connect(self.refresh)
         state.hardware_changed.connect(self._fill_devices)
         state.runs_changed.connect(self.refresh)
@@ -77,12 +76,17 @@ class PreparePanel(QWidget):
     @property
     def plan(self) -> RecipePlan:
         """What the recipe will do to the open model."""
-        return self._plan
+        return self._state.plans.plan
 
     @property
     def objection(self) -> UserError | None:
         """Why the run cannot start and what to do about it; None where it can."""
         return self._objection
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the run can start: nothing objects to it, and it is known what it will do."""
+        return self._objection is None and not self._state.plans.is_pending
 
     @property
     def is_place_taken(self) -> bool:
@@ -92,7 +96,7 @@ class PreparePanel(QWidget):
     def start(self) -> None:
         """Start the run as it is set up here; does nothing while there is an objection."""
         self._look()
-        if self._objection is None:
+        if self.is_ready:
             self._state.start_quantize(
                 self._output_path(),
                 overwrite=self._replace.isChecked(),
@@ -103,7 +107,6 @@ class PreparePanel(QWidget):
     def refresh(self) -> None:
         """Model, recipe or settings changed."""
         checkpoint = self._state.checkpoint
-        self._plan = RecipePlan() if checkpoint is None else make_plan(checkpoint, self._state.recipe)
         if checkpoint is not None:
             self._show_facts(checkpoint)
         is_file = is_gguf(self._state.recipe)
@@ -117,9 +120,9 @@ class PreparePanel(QWidget):
 
     def _show_facts(self, checkpoint: Checkpoint) -> None:
         recipe, device = self._state.recipe, self._device.currentData() or self._state.settings.device
-        facts = _facts(checkpoint, self._plan, describe_recipe(recipe))
-        if self._plan.error is None:
-            seconds = self._state.runs.times.predict(recipe, self._plan.quantized_weights, device)
+        facts = _facts(checkpoint, self.plan, describe_recipe(recipe))
+        if self.plan.tensors:
+            seconds = self._state.runs.times.predict(recipe, self.plan.quantized_weights, device)
             facts.append(Fact("Time", time_words(seconds)))
         self._facts.set_facts(facts)
 
@@ -196,18 +199,18 @@ class PreparePanel(QWidget):
             self._replace.setChecked(False)
         if place is not None:
             self._taken_words.setText(place.taken)
-            self._room.setText(_room(place, self._plan.bytes_after))
+            self._room.setText(_room(place, self.plan.bytes_after))
         self._check()
 
     def _check(self) -> None:
         """The preflight that the run begins with."""
         self._warnings: tuple[str, ...] = ()
-        self._objection = self._plan.error
+        self._objection = self.plan.error
         checkpoint = self._state.checkpoint
         if checkpoint is None:
             self._objection = UserError("No model is open.", hint="Open one on the Model page.")
-        elif self._objection is None:
-            assignments = [planned.assignment for planned in self._plan.tensors]
+        elif self._objection is None and not self._state.plans.is_pending:
+            assignments = [planned.assignment for planned in self.plan.tensors]
             job = QuantizeJob(
                 checkpoint.path, self._output_path(), self._state.recipe, overwrite=self._replace.isChecked()
             )
@@ -247,7 +250,7 @@ def _facts(checkpoint: Checkpoint, plan: RecipePlan, recipe: str) -> list[Fact]:
         ),
         Fact("Recipe", recipe),
     ]
-    if plan.error is None:
+    if plan.tensors:
         facts += [
             Fact(
                 "Size after",

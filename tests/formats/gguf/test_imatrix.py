@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 import numpy as np
 import pytest
 
-from quantgui.formats.gguf.imatrix import ImportanceMatrix, TensorImportance, read_imatrix, write_imatrix
+from quantgui.formats.gguf.imatrix import (
+    ImportanceMatrix,
+    TensorImportance,
+    read_facts,
+    read_imatrix,
+    write_imatrix,
+)
+from quantgui.formats.gguf.names import GgufTensor
 from quantgui.types import UserError
 
 
@@ -64,6 +72,23 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     for name, entry in matrix.entries.items():
         np.testing.assert_array_equal(found.entries[name].sums, entry.sums)
         np.testing.assert_array_equal(found.entries[name].counts, entry.counts)
+
+
+def test_the_header_alone_tells_what_it_is_about(tmp_path: Path) -> None:
+    write_imatrix(tmp_path / "a.gguf", replace(some_matrix(), model="demo"))
+    facts = read_facts(tmp_path / "a.gguf")
+    assert (facts.dataset, facts.chunks, facts.chunk_tokens, facts.model) == ("täxt.txt", 5, 512, "demo")
+    assert facts.shapes == {"blk.0.attn_q.weight": (1, 64), "blk.0.ffn_up_exps.weight": (3, 64)}
+    assert read_facts(write_with_gguf(tmp_path / "b.gguf")).model == ""
+
+
+def test_a_matrix_of_another_model_does_not_fit(tmp_path: Path) -> None:
+    write_imatrix(tmp_path / "a.gguf", some_matrix())
+    facts = read_facts(tmp_path / "a.gguf")
+    fitting = [GgufTensor("blk.0.attn_q.weight", (8, 64)), GgufTensor("blk.0.ffn_up_exps.weight", (3, 8, 64))]
+    assert facts.misfit([*fitting, GgufTensor("blk.7.attn_q.weight", (8, 9))]) == ""
+    assert facts.misfit([GgufTensor("blk.0.attn_q.weight", (8, 128))]) == "blk.0.attn_q.weight"
+    assert facts.misfit([GgufTensor("blk.0.ffn_up_exps.weight", (4, 8, 64))]) == "blk.0.ffn_up_exps.weight"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ def test_a_gguf_file_refuses_mixed_presets_and_the_exceptions_of_folders(page, s
     mixed = {a.text(): a for a in page._precision.findChild(QMenu).actions()}["First and last layer 8 bit"]
     assert not mixed.isEnabled()
     page._rules.add()
-    assert page._plan.error is None and page._plan.matches[0] > 0
+    assert state.plans.plan.error is None and state.plans.plan.matches[0] > 0
     page._precision.schemes.choose("INT8")
     assert mixed.isEnabled() and state.recipe.rules == ()
 
