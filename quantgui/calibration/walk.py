@@ -156,7 +156,8 @@ class Walk:
     """See the module's words. `samples` are token ids int64 [samples, length] of equal length, without padding.
 
     `read` gives the weight that the simulated model has for a stored tensor, by default the stored one; so what
-    another method makes of a tensor can be part of the simulation. Iterate once.
+    another method makes of a tensor can be part of the simulation. Iterate once; a loop that an error has ended can be
+    taken up again, after a `move` too: it begins with the block that it ended in, whose weights are read anew.
     """
 
     def __init__(self, checkpoint: Checkpoint, samples: torch.Tensor, device: torch.device, read: Read) -> None:
@@ -167,6 +168,7 @@ class Walk:
         self.model.config.get_text_config().use_cache = False
         self._loader = WeightLoader(self.model, parameter_sources(self.model, checkpoint.tensors), read, device)
         self._hidden: torch.Tensor | None = None  # float32 [samples, length, hidden], on the CPU
+        self.finished = 0  # blocks that the hidden states have passed
         self._as_tuple = False  # whether a block returns (hidden states, ...)
         _widen_embeddings(self.model)
 
@@ -195,11 +197,12 @@ class Walk:
         import torch
 
         self._check_vocabulary()
-        self._loader.load(self._outside(head=False))
         with torch.no_grad():
-            first = [self._fed(sample, 0)[0].cpu() for sample in range(len(self.samples))]
-            self._hidden = torch.cat(first)
-            for index in range(len(self)):
+            if self._hidden is None:
+                self._loader.load(self._outside(head=False))
+                first = [self._fed(sample, 0)[0].cpu() for sample in range(len(self.samples))]
+                self._hidden = torch.cat(first)
+            for index in range(self.finished, len(self)):
                 prefix = f"{self.prefix}.{index}"
                 names = self._loader.names_in(prefix)
                 if missing := self._loader.load(names):
@@ -212,7 +215,15 @@ class Walk:
                 block = Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, len(self.samples))
                 yield block
                 self._advance(block.run, index)
+                self.finished = index + 1
                 self._loader.unload(names)
+
+    def move(self, device: torch.device) -> None:
+        """Computes on `device` from now on; the block at work is let go."""
+        if self.finished < len(self):
+            self._loader.unload(self._loader.names_in(f"{self.prefix}.{self.finished}"))
+        self._loader.move(device)
+        self.device = device
 
     def logits(self, sample: int = 0) -> torch.Tensor:
         """What the model as it was walked gives for one sample: float32 [length, vocabulary] on the CPU.
@@ -328,11 +339,14 @@ class Walk:
         import torch
 
         assert self._hidden is not None
+        # Where a memory other than the CPU's runs out, the block begins anew and needs what it was fed with.
+        outputs = self._hidden if self.device == torch.device("cpu") else torch.empty_like(self._hidden)
         for sample in range(len(self.samples)):
             output = run(sample)
             if not bool(torch.isfinite(output).all()):
                 raise _not_finite(f"The outputs of layer {index}")
-            self._hidden[sample] = output[0].cpu()
+            outputs[sample] = output[0].cpu()
+        self._hidden = outputs
 
 
 def _fed_from(args: tuple, kwargs: dict) -> _Fed:

@@ -19,9 +19,17 @@ class WeightLoader:
     """Loads parameters as float32; those of plain embeddings stay in their stored dtype, as views on the file."""
 
     def __init__(self, model: Any, sources: dict[str, ParameterSource], read: Read, device: torch.device) -> None:
-        self.model, self.sources, self.read, self.device = model, sources, read, device
+        self.model, self.sources, self.read = model, sources, read
         self._tied = dict(getattr(model, "all_tied_weights_keys", {}))
-        for module in model.modules():
+        self.move(device)
+
+    def move(self, device: torch.device) -> None:
+        """Takes what is loaded to `device`, onto which everything is loaded from now on."""
+        self.device = device
+        for parameter in self.model.parameters():
+            if not parameter.is_meta:
+                parameter.data = parameter.data.to(device)
+        for module in self.model.modules():
             for name, buffer in module._buffers.items():
                 if buffer is not None:
                     module._buffers[name] = buffer.to(device)

@@ -24,7 +24,7 @@ from quantgui.formats.shard_writer import ShardWriter
 from quantgui.jobs.events import Log, Stage, TensorDone
 from quantgui.jobs.job import Calibration, QuantizeJob
 from quantgui.pipeline import Emit
-from quantgui.pipeline.device import is_out_of_memory
+from quantgui.pipeline.device import Fallback, is_out_of_memory
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.simulation import Simulation
 from quantgui.pipeline.source import source_folder
@@ -60,7 +60,7 @@ class PreparedCalibration:
         self,
         files: Sequence[PlannedFile],
         folder: Path,
-        device: torch.device,
+        place: Fallback,
         trained: Mapping[str, torch.Tensor],
         teller: ProgressTeller,
         emit: Emit,
@@ -68,9 +68,10 @@ class PreparedCalibration:
         """Writes all weight files and the simulation into `folder`; returns the reports in the assignments' order."""
         import torch
 
-        workers = (self.job.threads or psutil.cpu_count(logical=False) or 1) if device.type == "cpu" else 1
+        threads = self.job.threads or psutil.cpu_count(logical=False) or 1
+        workers = threads if place.device.type == "cpu" else 1
         largest = max(assignment.tensor.numel for assignment in self.assignments)
-        torch.set_num_threads(workers if largest >= WORTH_THREADS else 1)
+        torch.set_num_threads(threads if largest >= WORTH_THREADS else 1)
         with ExitStack() as stack:
             data = stack.enter_context(TensorData(self.checkpoint))
             pool = stack.enter_context(ThreadPoolExecutor(workers))
@@ -78,7 +79,7 @@ class PreparedCalibration:
             for writer in writers:
                 stack.callback(writer.abandon)
             write = _by_name(files, writers)
-            run = _Run(self, data, pool, write, device, trained, teller, emit)
+            run = _Run(self, data, pool, write, place, trained, teller, emit)
             run.everything().save(folder)
             for writer in writers:
                 writer.close()
@@ -104,7 +105,7 @@ def prepare_calibration(
     length = min(wanted.length, checkpoint.config.context_length or wanted.length)
     text = Path(wanted.text) if wanted.text else None
     samples = calibration_samples(source_folder(checkpoint), text, wanted.samples, length)
-    _check_memory(checkpoint, samples)
+    _check_memory(checkpoint, samples, 1 if job.device == "cpu" else 2)
     warnings = ()
     if len(samples) < wanted.samples:
         warnings = (
@@ -125,14 +126,14 @@ def is_calibrated(assignment: Assignment) -> bool:
     return assignment.scheme is not None and all_methods()[assignment.scheme.method].calibrated is not None
 
 
-def _check_memory(checkpoint: Checkpoint, samples: torch.Tensor) -> None:
-    """Hidden states of all samples and twice the largest layer, in float32."""
+def _check_memory(checkpoint: Checkpoint, samples: torch.Tensor, copies: int) -> None:
+    """The walk's `copies` of the hidden states of all samples, and twice the largest layer, in float32."""
     layers: dict[int, int] = {}
     for tensor in checkpoint.tensors:
         if tensor.layer is not None:
             layers[tensor.layer] = layers.get(tensor.layer, 0) + tensor.numel
     hidden = (checkpoint.config.hidden_size if checkpoint.config is not None else None) or 0
-    needed = FLOAT_BYTES * (samples.numel() * hidden + 2 * max(layers.values(), default=0))
+    needed = FLOAT_BYTES * (copies * samples.numel() * hidden + 2 * max(layers.values(), default=0))
     available = psutil.virtual_memory().available
     if needed > available:
         raise UserError(
@@ -176,23 +177,23 @@ class _Run:
         data: TensorData,
         pool: Executor,
         write: Callable[[str, int, torch.Tensor], None],
-        device: torch.device,
+        place: Fallback,
         trained: Mapping[str, torch.Tensor],
         teller: ProgressTeller,
         emit: Emit,
     ) -> None:
         self._prepared, self._data, self._pool, self._write = prepared, data, pool, write
-        self._device, self._trained, self._teller, self._emit = device, trained, teller, emit
+        self._place, self._trained, self._teller, self._emit = place, trained, teller, emit
         self._by_name = {a.tensor.name: a for a in prepared.assignments}
         self._calibrated: set[str] = set()
         self._folds: dict[str, Fold] = {}
-        self._unseen: list[str] = []
-        self._unscaled: list[str] = []
+        self._unseen: dict[str, None] = {}
+        self._unscaled: dict[str, None] = {}
         self.reports: dict[str, TensorReport] = {}
 
     def everything(self) -> Simulation:
         """Writes every tensor. Raises UserError naming the layer in which the memory ran out."""
-        walk = Walk(self._prepared.checkpoint, self._prepared.samples, self._device, self._simulated)
+        walk = Walk(self._prepared.checkpoint, self._prepared.samples, self._place.device, self._simulated)
         block_of = walk.block_tensors()
         self._calibrated = {name for name in block_of if is_calibrated(self._by_name[name])}
         self._tell_rounded([n for n, a in self._by_name.items() if is_calibrated(a) and n not in self._calibrated])
@@ -200,24 +201,21 @@ class _Run:
         inside = {name for names in members for name in names}
         for name in self._by_name:
             if name not in inside:
-                self._stream(name)
-        at = 0
+                self._outside(walk, name)
         try:
-            for block in walk:
-                at = block.index
-                self._emit(Stage("Calibrating", f"Layer {at + 1:,} of {len(walk):,}"))
-                self._one_block(block, members[at])
-            logits = walk.logits(0)
+            logits = self._place.run(
+                lambda: self._blocks(walk, members),
+                where=lambda: _stand(walk),
+                move=lambda: walk.move(self._place.device),
+            )
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            raise UserError(
-                f"The memory ran out in layer {at} of the calibration.", hint=SMALLER, details=str(error)
-            ) from error
+            raise UserError(f"The memory ran out {_stand(walk)}.", hint=SMALLER, details=str(error)) from error
         if self._unseen:
-            self._emit(Log(f"No calibration token reached {_few(self._unseen)}: rounded to nearest.", "warning"))
+            self._emit(Log(f"No calibration token reached {_few([*self._unseen])}: rounded to nearest.", "warning"))
         if self._unscaled:
-            self._emit(Log(f"Nothing before {_few(self._unscaled)} can take a scale: quantized without one."))
+            self._emit(Log(f"Nothing before {_few([*self._unscaled])} can take a scale: quantized without one."))
         return Simulation(self._prepared.samples[0], logits, self._folds)
 
     def _members(self, walk: Walk) -> list[list[str]]:
@@ -234,6 +232,30 @@ class _Run:
         if assignment.scheme is None or info.name in self._calibrated:
             return tensor
         return _as_held(assignment, dequantized_again(assignment, self._trained.get(info.name, tensor), self._pool))
+
+    def _outside(self, walk: Walk, name: str) -> None:
+        """A tensor outside of the blocks."""
+
+        def step() -> None:
+            self._forget([name])
+            self._stream(name)
+
+        self._place.run(step, where=lambda: f"at {name}", move=lambda: walk.move(self._place.device))
+
+    def _blocks(self, walk: Walk, members: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Every block that the walk has yet to finish; then the logits of the first sample."""
+        for block in walk:
+            self._emit(Stage("Calibrating", f"Layer {block.index + 1:,} of {len(walk):,}"))
+            self._forget(members[block.index])
+            self._one_block(block, members[block.index])
+        return walk.logits(0)
+
+    def _forget(self, names: Sequence[str]) -> None:
+        """What a try that ran out of memory has counted of these tensors; what it wrote is written over."""
+        for name in names:
+            self._teller.forget(name)
+            for known in (self.reports, self._folds, self._unseen, self._unscaled):
+                known.pop(name, None)
 
     def _one_block(self, block: Block, names: Sequence[str]) -> None:
         by_method: dict[str, dict[str, Assignment]] = {}
@@ -269,16 +291,17 @@ class _Run:
             folded = result.fold.apply(tensor)
             tensor = folded.to(tensor.dtype) if result.quantized is None else folded
         if result.unseen:
-            self._unseen.append(result.name)
+            self._unseen[result.name] = None
         elif result.unscaled:
-            self._unscaled.append(result.name)
+            self._unscaled[result.name] = None
         if result.quantized is None:
             report = keep_tensor(assignment, tensor, self._pool, self._write, self._advance(result.name))
         else:
             assert assignment.scheme is not None
             given = _Given(arithmetic(assignment.scheme), result.quantized)
+            device = self._place.device
             report = quantize_tensor(
-                assignment, tensor, self._device, self._pool, self._write, self._advance(result.name), method=given
+                assignment, tensor, device, self._pool, self._write, self._advance(result.name), method=given
             )
         self._done(replace(report, output_error_rounded=result.output_error_rounded, output_error=result.output_error))
 
@@ -289,10 +312,8 @@ class _Run:
         if assignment.scheme is None or tensor.numel() == 0:
             report = keep_tensor(assignment, tensor, self._pool, self._write, self._advance(name))
         else:
-            weights = self._trained.get(name)
-            report = quantize_tensor(
-                assignment, tensor, self._device, self._pool, self._write, self._advance(name), weights
-            )
+            weights, device = self._trained.get(name), self._place.device
+            report = quantize_tensor(assignment, tensor, device, self._pool, self._write, self._advance(name), weights)
         self._done(report)
 
     def _advance(self, name: str) -> Callable[[int], None]:
@@ -315,6 +336,13 @@ def _as_held(assignment: Assignment, weight: torch.Tensor) -> torch.Tensor:
     Rounding shifts a few inputs of the next layer across a step of its quantized activations, which adds up.
     """
     return weight.to(torch_dtype(assignment.tensor.dtype)).float() if is_unpacked(assignment) else weight
+
+
+def _stand(walk: Walk) -> str:
+    """ "in layer 3 of 32 of the calibration" """
+    if walk.finished == len(walk):
+        return "after the last layer of the calibration"
+    return f"in layer {walk.finished + 1:,} of {len(walk):,} of the calibration"
 
 
 def _few(names: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ class ProgressTeller:
         self._lock = threading.Lock()
         self._process = psutil.Process()
         self._done = 0
+        self._by_tensor: dict[str, int] = {}
         self._last = self._last_memory = 0.0
         self.peak_anonymous: int | None = None
 
@@ -41,6 +42,7 @@ class ProgressTeller:
         """`nbytes` more of the source are done, the last of them in `tensor`."""
         with self._lock:
             self._done += nbytes
+            self._by_tensor[tensor] = self._by_tensor.get(tensor, 0) + nbytes
             now = time.monotonic()
             if now - self._last >= INTERVAL:
                 self._last = now
@@ -48,6 +50,11 @@ class ProgressTeller:
             if now - self._last_memory >= MEMORY_INTERVAL:
                 self._last_memory = now
                 self.sample_memory()
+
+    def forget(self, tensor: str) -> None:
+        """Takes back what was counted of `tensor`: it begins anew."""
+        with self._lock:
+            self._done -= self._by_tensor.pop(tensor, 0)
 
     def finish(self, tensor: str) -> None:
         """Tells the final count, whatever the time."""

@@ -16,12 +16,12 @@ from quantgui.formats.folder import write_folder
 from quantgui.formats.planning import PlannedFile, plan_files
 from quantgui.formats.shard_writer import ShardWriter
 from quantgui.inspection.kernel import prepare as prepare_statistics
-from quantgui.jobs.events import Log, QuantizeResult, Stage, Started, TensorDone
+from quantgui.jobs.events import Event, Log, QuantizeResult, Stage, Started, TensorDone
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RunRecord, write_run
 from quantgui.pipeline import Emit
 from quantgui.pipeline.calibrated import prepare_calibration
-from quantgui.pipeline.device import choose_device, is_out_of_memory
+from quantgui.pipeline.device import Fallback, choose_device
 from quantgui.pipeline.partial_folder import partial_folder
 from quantgui.pipeline.preflight import check
 from quantgui.pipeline.progress import ProgressTeller
@@ -47,12 +47,14 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     Raises UserError for whatever a person can act on, OSError from the disk. Nothing is left behind either way.
     """
     started = time.monotonic()
+    told: list[str] = []
+    emit = _keeping_warnings(emit, told)
     emit(Stage("Reading the model"))
     checkpoint = open_source(job.source)
     assignments = assign(checkpoint, job.recipe)
     files = plan_files(assignments)
     warnings = check(job, checkpoint, assignments, files)
-    device = choose_device(job.device)
+    place = Fallback(choose_device(job.device), emit)
     training = prepare_training(job, checkpoint, assignments)
     calibration = prepare_calibration(job, checkpoint, assignments)
     warnings += calibration.warnings if calibration is not None else ()
@@ -63,9 +65,9 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         trained = training.run(teller, emit) if training is not None else {}
         emit(Stage("Quantizing"))
         if calibration is not None:
-            reports = calibration.write(files, partial, device, trained, teller, emit)
+            reports = calibration.write(files, partial, place, trained, teller, emit)
         else:
-            reports = _write_weights(job, checkpoint, assignments, files, device, partial, teller, emit, trained)
+            reports = _write_weights(job, checkpoint, assignments, files, place, partial, teller, emit, trained)
         emit(Stage("Writing config and tokenizer"))
         for left_out in write_folder(source_folder(checkpoint), partial, checkpoint, assignments, files):
             emit(Log(left_out, "warning"))
@@ -82,7 +84,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
             seconds=time.monotonic() - started,
             peak_anonymous_bytes=teller.peak_anonymous,
             verification=verification,
-            warnings=warnings,
+            warnings=(*warnings, *told),
         )
         write_run(partial, RunRecord(result, versions(LIBRARIES), checksums(partial)), reports)
         _publish(job)
@@ -91,12 +93,23 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     return result
 
 
+def _keeping_warnings(emit: Emit, told: list[str]) -> Emit:
+    """`emit`; what it warns of goes into `told` as well, for the record."""
+
+    def keeping(event: Event) -> None:
+        if isinstance(event, Log) and event.level == "warning":
+            told.append(event.text)
+        emit(event)
+
+    return keeping
+
+
 def _write_weights(
     job: QuantizeJob,
     checkpoint: Checkpoint,
     assignments: Sequence[Assignment],
     files: Sequence[PlannedFile],
-    device: torch.device,
+    place: Fallback,
     partial: Path,
     teller: ProgressTeller,
     emit: Emit,
@@ -109,8 +122,9 @@ def _write_weights(
     import torch
 
     torch.set_num_threads(1)  # blocks run in threads of their own; torch's inner threads would only wait for each other
-    workers = (job.threads or psutil.cpu_count(logical=False) or 1) if device.type == "cpu" else 1
-    if device.type == "cpu":
+    on_cpu = place.device.type == "cpu"
+    workers = (job.threads or psutil.cpu_count(logical=False) or 1) if on_cpu else 1
+    if on_cpu:
         prepare_statistics(sum(a.tensor.numel for a in assignments if a.scheme is not None))
     by_file: dict[str, list[Assignment]] = {}
     for assignment in assignments:
@@ -123,7 +137,7 @@ def _write_weights(
                 for assignment in some:
                     tensor = data.tensor(assignment.tensor)
                     weights = trained.get(assignment.tensor.name)
-                    report, device = _one_tensor(assignment, tensor, weights, device, pool, writer, teller, emit)
+                    report = _one_tensor(assignment, tensor, weights, place, pool, writer, teller)
                     reports.append(report)
                     emit(TensorDone(report))
                 writer.close()
@@ -138,35 +152,23 @@ def _one_tensor(
     assignment: Assignment,
     tensor: torch.Tensor,
     weights: torch.Tensor | None,
-    device: torch.device,
+    place: Fallback,
     pool: Executor,
     writer: ShardWriter,
     teller: ProgressTeller,
-    emit: Emit,
-) -> tuple[TensorReport, torch.device]:
-    """The tensor's report and the device to go on with: the CPU once another device has run out of memory."""
-    import torch
-
-    done = 0
+) -> TensorReport:
+    name = assignment.tensor.name
 
     def advance(nbytes: int) -> None:
-        nonlocal done
-        done += nbytes
-        teller.add(nbytes, assignment.tensor.name)
+        teller.add(nbytes, name)
 
     if assignment.scheme is None or tensor.numel() == 0:
-        return keep_tensor(assignment, tensor, pool, writer.write, advance), device
-    try:
-        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance, weights), device
-    except Exception as error:
-        if device.type == "cpu" or not is_out_of_memory(error):
-            raise
-        emit(
-            Log(f"{device} ran out of memory at {assignment.tensor.name}; the rest is computed on the CPU.", "warning")
-        )
-        teller.add(-done, assignment.tensor.name)
-        device = torch.device("cpu")
-        return quantize_tensor(assignment, tensor, device, pool, writer.write, advance, weights), device
+        return keep_tensor(assignment, tensor, pool, writer.write, advance)
+    return place.run(
+        lambda: quantize_tensor(assignment, tensor, place.device, pool, writer.write, advance, weights),
+        where=lambda: f"at {name}",
+        move=lambda: teller.forget(name),
+    )
 
 
 def _publish(job: QuantizeJob) -> None:

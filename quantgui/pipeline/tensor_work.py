@@ -123,7 +123,7 @@ def quantize_tensor(
         statistics = TensorStatistics(whole)
         statistics.add_pair(rows, method.dequantize(quantized), method.step(quantized))
         statistics.clipped = method.count_clipped(chosen, quantized)
-        advance(stored.numel() * stored.element_size())
+        advance(stored.numel() * scale_dtype.itemsize)  # of the source: a folded weight comes in float32
         return statistics, method.levels(quantized) if first == 0 else ()
 
     total = TensorStatistics(whole)

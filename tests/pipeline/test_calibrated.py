@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from quantgui.checkpoint import open_checkpoint
-from quantgui.jobs.events import Event, Finished, Log, Stage, Started, TensorDone, VerificationStatus
+from quantgui.jobs.events import Event, Finished, Log, Progress, Stage, Started, TensorDone, VerificationStatus
 from quantgui.jobs.job import QuantizeJob, VerifyJob
 from quantgui.pipeline import run
 from quantgui.pipeline.reload import dequantized_weights, reload_and_compare
@@ -253,10 +253,85 @@ def test_a_memory_that_runs_out_in_a_layer(error, model, tmp_path, monkeypatch):
         return real(*args, name=name, **options)
 
     monkeypatch.setattr(module, "prepare", prepare)
-    with pytest.raises(UserError, match="ran out in layer 1") as caught:
+    with pytest.raises(UserError, match="ran out in layer 2 of 2") as caught:
         run_job(model, tmp_path / "out", gptq())
     assert "fewer or shorter" in caught.value.hint
     assert nothing_left(tmp_path)
+
+
+SECOND_DEVICE = torch.device("cpu:0")
+"""The CPU under another name: what holds for a GPU whose memory runs out is tried on it."""
+
+
+def run_out_of_memory_once(monkeypatch: pytest.MonkeyPatch, at: str, layers: list[str]) -> None:
+    """In the second layer or right after it, when a part of the work is done."""
+    from quantgui.calibration import walk as walks
+    from quantgui.calibration import weights as loading
+    from quantgui.pipeline import calibrated
+
+    owner, name = {
+        "loading": (loading.WeightLoader, "load"),
+        "capture": (walks.Block, "capture"),
+        "writing": (calibrated, "quantize_tensor"),
+        "advancing": (walks.Walk, "_advance"),
+        "logits": (walks.Walk, "logits"),
+    }[at]
+    real = getattr(owner, name)
+    last = "Layer 1 of 2" if at == "loading" else "Layer 2 of 2"
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        if last not in layers:
+            return real(*arguments, **options)
+        monkeypatch.setattr(owner, name, real)
+        if at == "advancing":
+            walk, run_block, index = arguments
+            return real(walk, lambda sample: run_block(sample) if sample < 2 else raised(), index)
+        real(*arguments, **options)
+        return raised()
+
+    def raised() -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(owner, name, full)
+
+
+@pytest.mark.parametrize("at", ["loading", "capture", "writing", "advancing", "logits"])
+@pytest.mark.parametrize("method", ["GPTQ-4", "AWQ-4", "SmoothQuant-W8A8"])
+def test_a_device_that_runs_out_of_memory_hands_over_to_the_cpu(at, method, model, tmp_path, monkeypatch):
+    """Nothing that is finished is done again, and what is written is what a run on the CPU writes."""
+    from quantgui.calibration.walk import Walk
+    from quantgui.pipeline import quantize
+
+    events: list[Event] = []
+    layers: list[str] = []
+    targets: list[torch.device] = []
+    real_move = Walk.move
+
+    def follow(event: Event) -> None:
+        events.append(event)
+        layers.extend([event.detail] if isinstance(event, Stage) and event.title == "Calibrating" else [])
+
+    sizes = SMALL if method != "SmoothQuant-W8A8" else {"samples": 4, "sample_length": 32}
+    recipe = Recipe(SchemeSpec(method, sizes))
+    plain = run_job(model, tmp_path / "plain", recipe)
+    monkeypatch.setattr(quantize, "choose_device", lambda _: SECOND_DEVICE)
+    monkeypatch.setattr(Walk, "move", lambda walk, device: (targets.append(device), real_move(walk, device))[0])
+    run_out_of_memory_once(monkeypatch, at, layers)
+    run(QuantizeJob(str(model), str(tmp_path / "out"), recipe, verify=False), follow)
+
+    assert targets == [torch.device("cpu")]
+    assert layers == ["Layer 1 of 2", "Layer 2 of 2", *([] if at in ("loading", "logits") else ["Layer 2 of 2"])]
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "plain"))
+    assert ours.keys() == theirs.keys()
+    assert [name for name, tensor in theirs.items() if not torch.equal(ours[name], tensor)] == []
+    assert reports_of(events) == reports_of(plain)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.quantized is not None
+    (told,) = [warning for warning in finished.quantized.warnings if "cpu:0 ran out of memory" in warning]
+    assert Log(told, "warning") in events
+    progress = [event.done_bytes for event in events if isinstance(event, Progress)]
+    assert progress[-1] == open_checkpoint(model).nbytes
 
 
 def test_too_little_memory_is_told_before_the_start(model, tmp_path, monkeypatch):
