@@ -113,12 +113,12 @@ def _check_disk(job: QuantizeJob, nbytes: int) -> None:
 
 
 def _check_kernels(plan: GgufPlan) -> None:
-    """Without ggml's library only the older types can be written."""
-    from quantgui.formats.gguf.kernels import ggml, legacy
+    """Without ggml's library some types cannot be written."""
+    from quantgui.formats.gguf.kernels import missing_kernels
 
-    missing = sorted(set(plan.types) - legacy.TYPES)
-    if missing and ggml.ggml_library() is None:
+    missing = missing_kernels(plan.types)
+    if missing:
         raise UserError(
             f"{' and '.join(missing)} need the library xllamacpp, which is not installed.",
-            hint=f"Install it with: pip install xllamacpp. Without it there are {', '.join(sorted(legacy.TYPES))}.",
+            hint="Install it with: pip install xllamacpp. Q8_0 and Q4_0 work without it.",
         )

@@ -1,16 +1,16 @@
 """Quantizing and dequantizing rows of weights as GGUF stores them. Any number of threads, child process only.
 
 Three kernels stand behind one function: our vectorized ones where they give ggml's bytes sooner, ggml's own, and the
-numpy ones of the `gguf` package where ggml is missing.
+numpy ones of the `gguf` package where ggml is missing. Without ggml the vectorized ones serve any number of weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from quantgui.formats.gguf.kernels import ggml, legacy
+from quantgui.formats.gguf.kernels import ggml, legacy, vectorized
 from quantgui.formats.gguf.kernels.vectorized import Kernel, is_worth_it, vectorized_kernel
 from quantgui.schemes.ggml_types import BY_NAME, GgmlType
 from quantgui.types import UserError
@@ -27,7 +27,8 @@ def prepare(weights: Mapping[str, int], *, weighted: bool) -> tuple[str, ...]:
 
     Call it once before threads quantize; without it every type goes through ggml's own kernels. The bytes are the same.
     """
-    chosen = [name for name, count in weights.items() if is_worth_it(name, weighted, count)]
+    alone = frozenset() if ggml.ggml_library() else frozenset(vectorized.MODULES) - legacy.TYPES
+    chosen = [name for name, count in weights.items() if name in alone or is_worth_it(name, weighted, count)]
     for name in chosen:
         kernel = vectorized_kernel(name, weighted)
         if kernel is not None:
@@ -55,18 +56,16 @@ def quantize_rows(
     out = _target(out, (len(rows), kind.nbytes(rows.shape[1])), np.uint8)
     if not rows.size:
         return out
-    library = ggml.ggml_library()
-    if library is None:
-        legacy.quantize(kind, rows, out)
-        return out
-    if importance is None and ggml.requires_importance(library, kind):
-        raise UserError(f"{kind.name} needs an importance matrix.", hint="Compute one first, or choose another type.")
-    kernel = _prepared.get((kind.name, importance is not None))
+    kernel, library = _prepared.get((kind.name, importance is not None)), ggml.ggml_library()
     if kernel is not None and largest <= LARGEST_VECTORIZED:
         kernel(rows.reshape(-1), importance, out.reshape(-1, kind.block_bytes))
+    elif library is None:
+        legacy.quantize(kind, rows, out)
+    elif importance is None and ggml.requires_importance(library, kind):
+        raise UserError(f"{kind.name} needs an importance matrix.", hint="Compute one first, or choose another type.")
     else:
         ggml.quantize(library, kind, rows, importance, out)
-    if not ggml.is_valid(library, kind, out):
+    if library is not None and not ggml.is_valid(library, kind, out):
         raise UserError(
             f"Some weights are too large for {kind.name}: its scales end at 65,504.",
             hint="Choose BF16 or F32 for them.",
@@ -92,6 +91,14 @@ def dequantize_rows(ggml_type: str, raw: np.ndarray, columns: int, *, out: np.nd
     else:
         ggml.dequantize(library, kind, raw, out)
     return out
+
+
+def missing_kernels(ggml_types: Iterable[str]) -> tuple[str, ...]:
+    """Those of the types that this machine cannot quantize to, sorted."""
+    if ggml.ggml_library() is not None:
+        return ()
+    wanted = sorted(set(ggml_types) - legacy.TYPES)
+    return tuple(name for name in wanted if vectorized_kernel(name, weighted=False) is None)
 
 
 def _kind(ggml_type: str) -> GgmlType:

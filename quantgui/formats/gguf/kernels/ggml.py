@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from quantgui.formats.gguf.llama_library import exported, llama_library
+from quantgui.formats.gguf.llama_library import exported, ggml_of_whisper, llama_library
 from quantgui.schemes.ggml_types import BY_NAME, GgmlType
 from quantgui.types import UserError
 
@@ -44,12 +44,18 @@ class _TypeTraits(ctypes.Structure):
 @cache
 def ggml_library() -> ctypes.CDLL | None:
     """The library with its functions declared, None where this machine has none that exports them."""
-    try:
-        library = llama_library()
-    except UserError:
-        return None
-    if not all(exported(library, name) for name in FUNCTIONS):
-        return None
+    for find in (llama_library, ggml_of_whisper):
+        try:
+            library = find()
+        except UserError:
+            continue
+        if all(exported(library, name) for name in FUNCTIONS):
+            _declare(library)
+            return library
+    return None
+
+
+def _declare(library: ctypes.CDLL) -> None:
     int_, int64, pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
     library.ggml_quantize_init.argtypes = (int_,)
     library.ggml_quantize_init.restype = None
@@ -61,7 +67,6 @@ def ggml_library() -> ctypes.CDLL | None:
     library.ggml_validate_row_data.restype = ctypes.c_bool
     library.ggml_get_type_traits.argtypes = (int_,)
     library.ggml_get_type_traits.restype = ctypes.POINTER(_TypeTraits)
-    return library
 
 
 def quantize(

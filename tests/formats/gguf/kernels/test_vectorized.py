@@ -1,4 +1,4 @@
-"""Our vectorized K-quants against ggml's scalar ones: the same bytes on ordinary and on extreme weights."""
+"""Our vectorized kernels against ggml's scalar ones: the same bytes on ordinary and on extreme weights."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ def importances() -> dict[str, np.ndarray | None]:
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_the_bytes_are_those_of_ggml(name: str, weighted: bool) -> None:
     library, kernel, kind = ggml.ggml_library(), vectorized_kernel(name, weighted), BY_NAME[name]
-    assert library is not None and kernel is not None
+    assert library is not None and (kernel is not None or weighted)
+    if kernel is None:
+        pytest.skip(f"ggml searches {name} in another way with importances, which is left to it")
     different = []
     for case, rows in cases().items():
         for kind_of_importance, importance in importances().items():
@@ -85,7 +87,7 @@ def test_the_bytes_are_those_of_ggml(name: str, weighted: bool) -> None:
                 continue
             expected = np.empty((len(rows), kind.nbytes(COLUMNS)), np.uint8)
             ggml.quantize(library, kind, rows, importance, expected)
-            out = np.zeros((rows.size // 256, kind.block_bytes), np.uint8)
+            out = np.zeros((rows.size // kind.block_elements, kind.block_bytes), np.uint8)
             kernel(rows.reshape(-1), importance, out)
             if not np.array_equal(out, expected.reshape(out.shape)):
                 different.append((case, kind_of_importance))
@@ -110,6 +112,17 @@ def test_a_run_uses_what_it_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [(1536,)]
 
 
+@pytest.mark.slow
+def test_without_ggml_they_serve_any_number_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = cases()["normal"]
+    with_ggml = quantize_rows("Q6_K", rows)
+    monkeypatch.setattr(kernels, "_prepared", {})
+    monkeypatch.setattr(ggml, "ggml_library", lambda: None)
+    assert kernels.missing_kernels(["Q8_0", "Q6_K", "IQ4_XS"]) == ("IQ4_XS",)
+    assert kernels.prepare({"Q6_K": 1, "Q8_0": 1}, weighted=False) == ("Q6_K",)
+    np.testing.assert_array_equal(quantize_rows("Q6_K", rows), with_ggml)
+
+
 def test_a_cache_that_cannot_be_written_leaves_the_work_to_ggml(monkeypatch: pytest.MonkeyPatch) -> None:
     class Compiled:
         def quantize(self, *_: object) -> None:
@@ -123,7 +136,8 @@ def test_few_weights_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("quantgui.compiled.compiled_folder", lambda: tmp_path)
     assert not is_worth_it("Q4_K", False, 10**7)
     assert is_worth_it("Q4_K", False, 10**9)
-    assert not is_worth_it("Q8_0", False, 10**9)
+    assert is_worth_it("Q8_0", False, 10**9) and not is_worth_it("Q8_0", False, 10**8)
+    assert not is_worth_it("Q5_0", False, 10**9)
     (tmp_path / "Q4_K.compiled").touch()
     assert is_worth_it("Q4_K", False, 10**7)
     assert not is_worth_it("Q4_K", True, 10**7)

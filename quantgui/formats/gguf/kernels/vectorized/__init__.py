@@ -1,4 +1,4 @@
-"""K-quants with many sub-blocks side by side: the bytes of ggml's scalar kernels, several times sooner.
+"""K-quants, Q8_0 and Q4_0 with many blocks side by side: the bytes of ggml's scalar kernels, several times sooner.
 
 numba compiles them in the child, only the types that a run needs, and keeps the result in the cache folder. The order
 of operations within a sub-block is ggml's (ggml-quants.c of github.com/ggml-org/llama.cpp, MIT), and nothing may be
@@ -20,18 +20,32 @@ from quantgui.schemes.ggml_types import BY_NAME
 Kernel = Callable[[np.ndarray, "np.ndarray | None", np.ndarray], None]
 """(flat float32 values, importance or None, uint8 blocks to write)."""
 
-MODULES = {"Q2_K": "q2_k", "Q3_K": "q3_k", "Q4_K": "q4_k", "Q5_K": "q4_k", "Q6_K": "q6_k"}
+MODULES = {
+    "Q2_K": "q2_k",
+    "Q3_K": "q3_k",
+    "Q4_K": "q4_k",
+    "Q5_K": "q4_k",
+    "Q6_K": "q6_k",
+    "Q8_0": "q8_0",
+    "Q4_0": "q4_0",
+}
 HIGHEST = {"Q4_K": (np.int32(15),), "Q5_K": (np.int32(31),)}
 """The types that share a module, by their highest code."""
+ONLY_PLAIN = frozenset({"Q4_0"})
+"""Types that ggml searches in another way where there is an importance matrix."""
 WORTH_COMPILING = 60_000_000
 WORTH_LOADING = 4_000_000
 """Weights from which compiling (about 5 seconds) or loading (0.3) is sooner than waiting for ggml's scalar kernel."""
+WITHOUT_SEARCH = frozenset({"Q8_0", "Q4_0"})
+"""Types whose scale is computed, not sought: about 1.5 ns per weight are saved, and compiling takes a second."""
+FEWER_SAVED = 12
+"""How many times more weights these need to be worth it."""
 
 
 @cache
 def vectorized_kernel(ggml_type: str, weighted: bool) -> Kernel | None:
     """The compiled kernel of a type, None where it cannot be had here. The first call takes seconds."""
-    if ggml_type not in MODULES:
+    if ggml_type not in MODULES or (weighted and ggml_type in ONLY_PLAIN):
         return None
     try:
         module = compiled_module(f"{__name__}.{MODULES[ggml_type]}")
@@ -57,6 +71,8 @@ def vectorized_kernel(ggml_type: str, weighted: bool) -> Kernel | None:
 
 def is_worth_it(ggml_type: str, weighted: bool, weights: int) -> bool:
     """Whether so many weights repay compiling the kernel, or loading it from the cache."""
+    if ggml_type in WITHOUT_SEARCH:
+        weights //= FEWER_SAVED
     if weights < WORTH_LOADING or ggml_type not in MODULES:
         return False
     return weights >= WORTH_COMPILING or _mark(ggml_type, weighted).exists()
