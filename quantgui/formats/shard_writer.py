@@ -48,12 +48,21 @@ class ShardWriter:
         raw = data.contiguous().reshape(-1).view(torch.uint8).numpy()
         if offset + len(raw) > self._sizes[name]:
             raise ValueError(f"{name}: {offset + len(raw)} bytes do not fit the planned {self._sizes[name]}")
+        self._write_at(self._places[name] + offset, raw.data)
         with self._lock:
-            self._file.seek(self._places[name] + offset)
-            view = raw.data
-            while view:  # an unbuffered write may take less than it is given
-                view = view[self._file.write(view) :]
             self._written[name] += len(raw)
+
+    def _write_at(self, place: int, view: memoryview) -> None:
+        """A write may take less than it is given. Where the system knows no position per write, one thread writes."""
+        if hasattr(os, "pwrite"):
+            while view:
+                written = os.pwrite(self._file.fileno(), view, place)
+                view, place = view[written:], place + written
+            return
+        with self._lock:
+            self._file.seek(place)
+            while view:
+                view = view[self._file.write(view) :]
 
     def close(self) -> None:
         """Flushes to the disk. Raises ValueError where a planned byte was never written."""
