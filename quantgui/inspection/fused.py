@@ -14,7 +14,7 @@ STRIP = 512
 """Weights whose errors or bins are computed before they are compared or counted."""
 CHUNK = 8 * STRIP
 """Weights whose float32 sums are added up before they are added to the doubles."""
-TABLES = 4
+TABLES = 2
 """Tables of counts that take turns: two equal bins in a row would wait for each other."""
 _SIZE_BITS = np.int32(0x7FFFFFFF)
 
