@@ -14,6 +14,7 @@ from quantgui.pipeline import run
 from quantgui.pipeline.llama_check import TEXTS
 from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, SchemeSpec
+from tests.pipeline.gguf_architectures import MODELS
 from tests.pipeline.gguf_models import write_byte_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -21,69 +22,6 @@ pytestmark = pytest.mark.slow
 LIMIT = 1e-3
 """Largest difference of a logit. Most architectures stay below 1e-5; ggml looks GELU up in a table of 16-bit floats."""
 TOKENS = 100
-SIZES: dict[str, Any] = {
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "vocab_size": 288,
-    "max_position_embeddings": 256,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": None,
-}
-GROUPED = {**SIZES, "num_key_value_heads": 2}
-SHARED = {"num_experts": 12, "num_experts_per_tok": 4, "moe_intermediate_size": 32}
-GEMMA = {**GROUPED, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 8}
-SCALED = {"rope_theta": 10000.0, "original_max_position_embeddings": 64}
-LLAMA3 = {**SCALED, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-LONG = {**SCALED, "rope_type": "longrope", "long_factor": [1 + i / 4 for i in range(8)], "short_factor": [1.0] * 8}
-
-MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "llama tied": ("LlamaConfig", {**GROUPED, "tie_word_embeddings": True}),
-    "llama biases, odd heads": ("LlamaConfig", {**GROUPED, "attention_bias": True, "mlp_bias": True, "head_dim": 24}),
-    "llama3 scaling": ("LlamaConfig", {**GROUPED, "rope_parameters": LLAMA3}),
-    "linear scaling": (
-        "LlamaConfig",
-        {**GROUPED, "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
-    ),
-    "yarn scaling": ("LlamaConfig", {**GROUPED, "rope_parameters": {**SCALED, "rope_type": "yarn", "factor": 4.0}}),
-    "mistral": ("MistralConfig", {**GROUPED, "sliding_window": None, "head_dim": 32}),
-    "mixtral": (
-        "MixtralConfig",
-        {**GROUPED, "sliding_window": None, "num_local_experts": 12, "num_experts_per_tok": 2},
-    ),
-    "qwen2": ("Qwen2Config", GROUPED),
-    "qwen2_moe": (
-        "Qwen2MoeConfig",
-        {**GROUPED, **SHARED, "shared_expert_intermediate_size": 64, "norm_topk_prob": False},
-    ),
-    "qwen3": ("Qwen3Config", {**GROUPED, "head_dim": 32}),
-    "qwen3_moe": ("Qwen3MoeConfig", {**GROUPED, **SHARED, "head_dim": 16, "norm_topk_prob": True}),
-    "gemma": ("GemmaConfig", {**GROUPED, "head_dim": 16}),
-    "gemma2": ("Gemma2Config", GEMMA),
-    "gemma3": ("Gemma3TextConfig", {**GEMMA, "num_hidden_layers": 7}),
-    "phi3": ("Phi3Config", {**GROUPED, "original_max_position_embeddings": 256}),
-    "phi3 long": (
-        "Phi3Config",
-        {**GROUPED, "original_max_position_embeddings": 64, "rope_parameters": LONG},
-    ),
-    "gpt2": ("GPT2Config", {"vocab_size": 288, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256}),
-    "gpt_neox": ("GPTNeoXConfig", {**SIZES, "rotary_pct": 0.25}),
-    "gpt_neox in sequence": ("GPTNeoXConfig", {**SIZES, "use_parallel_residual": False}),
-    "starcoder2": ("Starcoder2Config", {**GROUPED, "sliding_window": None}),
-    "olmo2": ("Olmo2Config", GROUPED),
-    "olmo3": ("Olmo3Config", {**GROUPED, "num_hidden_layers": 4, "sliding_window": 8}),
-    "stablelm": ("StableLmConfig", {**GROUPED, "use_qkv_bias": True}),
-    "stablelm2": ("StableLmConfig", {**GROUPED, "use_parallel_residual": True, "qk_layernorm": True}),
-    "bert": ("BertConfig", SIZES),
-    "roberta": ("RobertaConfig", {**SIZES, "max_position_embeddings": 258, "pad_token_id": 1}),
-    "distilbert": (
-        "DistilBertConfig",
-        {"vocab_size": 288, "dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 96, "max_position_embeddings": 256},
-    ),
-    "nomic_bert": ("NomicBertConfig", {**SIZES, "pad_token_id": 0}),
-}
 
 
 def is_encoder(class_name: str) -> bool:
@@ -92,7 +30,7 @@ def is_encoder(class_name: str) -> bool:
 
 
 def saved(folder: Path, class_name: str, sizes: dict[str, Any]) -> Any:
-    """A model with random weights, norms and biases included, saved by transformers with a tokenizer beside it."""
+    """A model with random weights (norms, biases, corrections), saved by transformers with a tokenizer beside it."""
     import torch
     import transformers
 
@@ -101,7 +39,7 @@ def saved(folder: Path, class_name: str, sizes: dict[str, Any]) -> Any:
     make = transformers.AutoModel if is_encoder(class_name) else transformers.AutoModelForCausalLM
     model = make.from_config(config).float().eval()
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in model.state_dict().values():
             noise = torch.randn_like(parameter)
             parameter.copy_(parameter + 0.1 * noise if parameter.ndim == 1 else 0.03 * noise)
     model.save_pretrained(folder)

@@ -7,34 +7,34 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.metadata.rope import llama3_factors, rope_of
 from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.views import VIEWS, Change, change_of, inside_layer
 from quantgui.schemes.ggml_types import BY_NAME
 from quantgui.types import ModelConfig, UserError
 
 if TYPE_CHECKING:
     import torch
 
-View = Callable[["torch.Tensor", Keys], "torch.Tensor"]
-
 _NUMBER = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The values of one GGUF tensor: the views' elements one after the other, in rows of `columns`, plus `shift`.
+    """The values of one GGUF tensor: the views' elements one after the other, in rows of `columns`, each through
+    `change`.
 
     Of a quantized source the views are its blocks as bytes, `columns` of them in a row of type `type_name`.
     """
 
     views: tuple[torch.Tensor, ...]
     columns: int
-    shift: float = 0.0
+    change: Change | None = None
     type_name: str = ""
     is_stack: bool = False  # of experts: no block holds rows of two, since each has an importance of its own
 
@@ -55,7 +55,7 @@ class Rows:
         if self.type_name:
             return _dequantized(block.reshape(-1, self.columns), self.type_name)
         rows = block.float().reshape(-1, self.columns)
-        return (rows + self.shift if self.shift else rows).contiguous()
+        return (self.change(rows) if self.change else rows).contiguous()
 
     def slice(self, first: int, count: int) -> torch.Tensor:
         """Some rows of a tensor that was not reordered, float32 [count, columns]."""
@@ -81,20 +81,21 @@ def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architec
     columns = made.shape[-1] if made.shape else 1
     if not made.sources:
         return Rows((torch.tensor(_generated(made.name, config), dtype=torch.float32),), columns)
-    module = re.sub(r"^blk\.\d+\.", "", made.name).rpartition(".")[0]
     views = tuple(sources)
-    view = _VIEWS.get(architecture, {}).get(module)
+    inside = inside_layer(made.name)
+    view = VIEWS.get(architecture, {}).get(inside)
     if view is not None:
-        views = tuple(view(source, Keys(config)) for source in views)
-    if len(made.shape) == 2 and module in _TRANSPOSED.get(architecture, ()):
-        views = tuple(source.t() for source in views)
+        views = tuple(part for source in views for part in _several(view(source, Keys(config))))
     if made.name == "position_embd.weight":  # RoBERTa never uses the first ones
         views = tuple(source[-made.shape[0] :] for source in views)
     if sum(v.numel() for v in views) != math.prod(made.shape):
         shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
-    shift = 1.0 if architecture in _SHIFTED_NORMS and made.name.endswith("norm.weight") else 0.0
-    return Rows(views, columns, shift, is_stack=len(made.shape) > 2)
+    return Rows(views, columns, change_of(architecture, made.name), is_stack=len(made.shape) > 2)
+
+
+def _several(views: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return views if isinstance(views, tuple) else (views,)
 
 
 def _dequantized(blocks: torch.Tensor, type_name: str) -> torch.Tensor:
@@ -112,42 +113,6 @@ def ordered_sources(made: GgufTensor) -> tuple[str, ...]:
     if len(made.sources) < 2:
         return made.sources
     return tuple(sorted(made.sources, key=lambda name: [int(p) if p.isdecimal() else p for p in _NUMBER.split(name)]))
-
-
-def _rotary_pairs(heads: int, tensor: torch.Tensor) -> torch.Tensor:
-    """Rows of each head in pairs: transformers rotates dimension i with i + half, llama.cpp's llama 2i with 2i + 1.
-
-    [heads × 2 × half, …] -> [heads, half, 2, …].
-    """
-    if tensor.shape[0] % (2 * heads):
-        raise UserError(f"{tensor.shape[0]} rows do not fit {heads} heads.")
-    return tensor.view(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:]).transpose(1, 2)
-
-
-def _query_pairs(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
-    return _rotary_pairs(keys.heads, tensor)
-
-
-def _key_pairs(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
-    return _rotary_pairs(keys.kv_heads, tensor)
-
-
-def _queries_then_keys_then_values(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
-    """GPT-NeoX keeps query, key and value of a head together: [heads, 3, width, …] -> [3, heads, width, …]."""
-    if tensor.shape[0] % (3 * keys.heads):
-        raise UserError(f"{tensor.shape[0]} rows do not fit three times {keys.heads} heads.")
-    return tensor.view(keys.heads, 3, tensor.shape[0] // keys.heads // 3, *tensor.shape[1:]).transpose(0, 1)
-
-
-_VIEWS: Mapping[str, Mapping[str, View]] = {
-    "llama": {"attn_q": _query_pairs, "attn_k": _key_pairs},
-    "gptneox": {"attn_qkv": _queries_then_keys_then_values},
-}
-"""Architecture -> name inside the layer -> how its rows are reordered."""
-_TRANSPOSED: Mapping[str, frozenset[str]] = {"gpt2": frozenset({"attn_qkv", "attn_output", "ffn_up", "ffn_down"})}
-"""Matrices that the checkpoint stores [inputs, outputs]."""
-_SHIFTED_NORMS = frozenset({"gemma", "gemma2", "gemma3"})
-"""Architectures that store the weight of a norm less one."""
 
 
 def _generated(name: str, config: ModelConfig) -> Sequence[float]:

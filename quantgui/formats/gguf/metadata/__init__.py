@@ -6,12 +6,15 @@ from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, text
 from quantgui.formats.gguf.metadata.architectures import BUILDERS
 from quantgui.formats.gguf.metadata.pooling import pooling_keys
+from quantgui.formats.gguf.metadata.rope import rope_of
 from quantgui.formats.gguf.names import layout_of
 from quantgui.types import Checkpoint, UserError
 
 __all__ = ["BUILDERS", "model_keys", "model_warnings"]
 
-_WITHOUT_WINDOWS = frozenset({"llama", "phi3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "starcoder2"})
+_WITHOUT_WINDOWS = frozenset(
+    {"dots1", "llama", "mistral3", "phi3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "starcoder2"}
+)
 """Architectures in which llama.cpp always lets every token see all before it."""
 
 
@@ -42,13 +45,27 @@ def model_keys(checkpoint: Checkpoint) -> list[KeyValue]:
 def model_warnings(checkpoint: Checkpoint) -> tuple[str, ...]:
     """What the config asks for that llama.cpp leaves out, where short texts do not notice. One sentence each."""
     config = checkpoint.config
-    if config is None or layout_of(config).architecture not in _WITHOUT_WINDOWS:
+    if config is None:
         return ()
     keys = Keys(config)
-    window, context = keys.count("sliding_window"), config.context_length  # some state 0 for none
-    if not window or not keys.flag("use_sliding_window", True) or (context is not None and window >= context):
-        return ()
-    return (
-        f"This model looks back over a window of {window:,} tokens; llama.cpp looks at everything, "
-        "so longer texts come out differently.",
-    )
+    window = _window_left_out(keys, config.context_length) if layout_of(config).architecture in _WITHOUT_WINDOWS else 0
+    warnings = []
+    if window:
+        warnings.append(
+            f"This model looks back over a window of {window:,} tokens; llama.cpp looks at everything, "
+            "so longer texts come out differently."
+        )
+    rope = rope_of(keys)
+    if rope.kind == "yarn" and rope.settings.get("truncate") is False:
+        warnings.append(
+            "llama.cpp blends this model's rotary frequencies over a range of whole dimensions, "
+            "so long texts come out a little differently."
+        )
+    return tuple(warnings)
+
+
+def _window_left_out(keys: Keys, context: int | None) -> int:
+    """Tokens of a window that matters, 0 where there is none; some configs state 0 for none."""
+    window = keys.count("sliding_window")
+    matters = keys.flag("use_sliding_window", True) and (context is None or window < context)
+    return window if matters else 0

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import cycle, islice
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, f32, u32
-from quantgui.formats.gguf.metadata.rope import Rope, rope_keys, rope_of
+from quantgui.formats.gguf.metadata.rope import DEFAULT_THETA, Rope, rope_keys, rope_of
 from quantgui.types import UserError
 
 Builder = Callable[[Keys, str], list[KeyValue]]
 """The config and the architecture's name -> its keys in the order of llama.cpp's converter."""
 
+GLM_SHARE = 0.5
+"""Part of a head that GLM rotates."""
 _RMS_EPSILON = ("rms_norm_eps", "norm_eps")
 _LAYER_EPSILON = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
@@ -41,6 +44,19 @@ def head_keys(keys: Keys, prefix: str, default: int | None = None) -> list[KeyVa
     return [u32(f"{prefix}.attention.key_length", width), u32(f"{prefix}.attention.value_length", width)]
 
 
+def window_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+    """The sliding window of architectures in which llama.cpp knows by itself which layers have it."""
+    return [u32(f"{prefix}.attention.sliding_window", keys.size("sliding_window"))]
+
+
+def check_windows(keys: Keys, pattern: int) -> None:
+    """llama.cpp knows these architectures with full attention in every `pattern`-th layer and in no other."""
+    kinds = keys.kinds()
+    wanted = islice(cycle(["sliding_attention"] * (pattern - 1) + ["full_attention"]), keys.layers)
+    fits = kinds == tuple(wanted) if kinds else keys.size("sliding_window_pattern", default=pattern) == pattern
+    refuse_unless(fits, "another order of layers with sliding windows")
+
+
 def rms_epsilon(keys: Keys, prefix: str, default: float | None = None) -> KeyValue:
     """What is added to the mean square in a norm without a mean."""
     return f32(f"{prefix}.attention.layer_norm_rms_epsilon", _epsilon(keys, _RMS_EPSILON, default))
@@ -61,18 +77,30 @@ def number(keys: Keys, name: str) -> float | None:
     return float(value)
 
 
-def dense_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+def dense_keys(keys: Keys, prefix: str, default_theta: float = DEFAULT_THETA) -> list[KeyValue]:
     """Sizes, rotary positions over the whole head, RMS norms."""
-    return [*size_keys(keys, prefix), *rope_keys(keys, prefix, rope_of(keys)), rms_epsilon(keys, prefix)]
+    rope = rope_of(keys, default_theta)
+    return [*size_keys(keys, prefix), *rope_keys(keys, prefix, rope), rms_epsilon(keys, prefix)]
 
 
 def expert_keys(keys: Keys, prefix: str) -> list[KeyValue]:
     """How many experts there are and how many of them a token passes through; none where there are none."""
-    experts = keys.optional("num_local_experts", "num_experts")
+    experts = keys.optional("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
     if experts is None:
         return []
-    used = keys.size("num_experts_per_tok")
+    used = keys.size("num_experts_per_tok", "moe_k")
     return [u32(f"{prefix}.expert_count", experts), u32(f"{prefix}.expert_used_count", used)]
+
+
+def rotary_keys(
+    keys: Keys, prefix: str, default_share: float = 1.0, default_theta: float = DEFAULT_THETA
+) -> list[KeyValue]:
+    """Rotary positions over a part of each head."""
+    rope = rope_of(keys)
+    return [
+        u32(f"{prefix}.rope.dimension_count", rotated_dimensions(keys, rope, default_share)),
+        *rope_keys(keys, prefix, rope),
+    ]
 
 
 def rotated_dimensions(keys: Keys, rope: Rope, default: float) -> int:
@@ -80,6 +108,18 @@ def rotated_dimensions(keys: Keys, rope: Rope, default: float) -> int:
     stated = rope.settings.get("partial_rotary_factor", keys.value("partial_rotary_factor", "rope_pct", "rotary_pct"))
     share = Rope(0, "", {"share": stated}).number("share", default)
     return int(share * keys.head_dim())
+
+
+def granite_scales(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Granite's four multipliers, of which the last one divides the logits in both programs."""
+    names = {
+        "attention_multiplier": "attention.scale",
+        "embedding_multiplier": "embedding_scale",
+        "residual_multiplier": "residual_scale",
+        "logits_scaling": "logit_scale",
+    }
+    stated = {key: number(keys, name) for name, key in names.items()}
+    return [f32(f"{prefix}.{key}", value) for key, value in stated.items() if value]
 
 
 def refuse_unless(fits: bool, what: str) -> None:

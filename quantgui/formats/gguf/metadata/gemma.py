@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle, islice
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, f32, u32
 from quantgui.formats.gguf.metadata._shared import (
     Builder,
+    check_windows,
     head_keys,
     number,
     refuse_unless,
@@ -26,7 +26,7 @@ def _gemma(keys: Keys, prefix: str) -> list[KeyValue]:
 
 
 def _gemma2(keys: Keys, prefix: str) -> list[KeyValue]:
-    _check_windows(keys, 2)
+    check_windows(keys, 2)
     _check_query_scale(keys, layers_of_27b=46)
     refuse_unless(rope_of(keys).theta == 10_000, "another base frequency than 10,000")
     caps = {name: number(keys, f"{name}_logit_softcapping") for name in ("attn", "final")}
@@ -35,7 +35,7 @@ def _gemma2(keys: Keys, prefix: str) -> list[KeyValue]:
 
 
 def _gemma3(keys: Keys, prefix: str) -> list[KeyValue]:
-    _check_windows(keys, 6)
+    check_windows(keys, 6)
     _check_query_scale(keys, layers_of_27b=62)
     made = _gemma(keys, prefix)
     cap = number(keys, "final_logit_softcapping")
@@ -43,14 +43,6 @@ def _gemma3(keys: Keys, prefix: str) -> list[KeyValue]:
         made.append(f32(f"{prefix}.final_logit_softcapping", cap))
     made.append(u32(f"{prefix}.attention.sliding_window", keys.size("sliding_window", default=4096)))
     return made + rope_keys(keys, prefix, rope_of(keys, default_theta=1_000_000.0))
-
-
-def _check_windows(keys: Keys, pattern: int) -> None:
-    """llama.cpp knows these architectures with full attention in every `pattern`-th layer and in no other."""
-    kinds = keys.kinds()
-    wanted = islice(cycle(["sliding_attention"] * (pattern - 1) + ["full_attention"]), keys.layers)
-    fits = kinds == tuple(wanted) if kinds else keys.size("sliding_window_pattern", default=pattern) == pattern
-    refuse_unless(fits, "another order of layers with sliding windows")
 
 
 def _check_query_scale(keys: Keys, layers_of_27b: int) -> None:

@@ -12,6 +12,8 @@ from quantgui.formats.gguf.key_values import KeyValue, f32, text, u32
 from quantgui.types import UserError
 
 DEFAULT_THETA = 10_000.0
+BETA_FAST, BETA_SLOW = 32.0, 1.0
+"""Between how many rotations YaRN blends: what most architectures of llama.cpp do not read from the file."""
 _OLD_THETA = ("rope_theta", "rotary_emb_base", "global_rope_theta")
 _OLD_SLIDING_THETA = ("rope_local_base_freq", "local_rope_theta")
 
@@ -75,15 +77,31 @@ def rope_keys(keys: Keys, prefix: str, rope: Rope) -> list[KeyValue]:
 
 
 def _yarn_keys(keys: Keys, prefix: str, rope: Rope) -> list[KeyValue]:
-    names = {
-        "extrapolation_factor": "yarn_ext_factor",
-        "attention_factor": "yarn_attn_factor",
-        "beta_fast": "yarn_beta_fast",
-        "beta_slow": "yarn_beta_slow",
-    }
+    if (rope.number("beta_fast", BETA_FAST), rope.number("beta_slow", BETA_SLOW)) != (BETA_FAST, BETA_SLOW):
+        raise UserError(
+            "The config asks for another range of blended frequencies (beta_fast, beta_slow) than llama.cpp has.",
+            hint="The file would load and answer wrongly, so it is not written.",
+        )
     made = [u32(f"{prefix}.rope.scaling.original_context_length", original_context(keys, rope))]
-    stated = {name: key for name, key in names.items() if rope.settings.get(name) is not None}
-    return made + [f32(f"{prefix}.rope.scaling.{key}", rope.number(name)) for name, key in stated.items()]
+    share = _yarn_attention(rope) / _magnitude(rope.number("factor"), 1)
+    return made if math.isclose(share, 1) else [*made, f32(f"{prefix}.rope.scaling.attn_factor", share)]
+
+
+def _yarn_attention(rope: Rope) -> float:
+    """What queries and keys are multiplied with, as `_compute_yarn_parameters` of transformers infers it.
+
+    llama.cpp multiplies with 1 + 0.1 ln(factor) by itself.
+    """
+    factor = rope.number("factor")
+    if rope.settings.get("attention_factor") is not None:
+        return rope.number("attention_factor")
+    if rope.settings.get("mscale") and rope.settings.get("mscale_all_dim"):
+        return _magnitude(factor, rope.number("mscale")) / _magnitude(factor, rope.number("mscale_all_dim"))
+    return _magnitude(factor, 1)
+
+
+def _magnitude(factor: float, share: float) -> float:
+    return 1 + 0.1 * share * math.log(factor) if factor > 1 else 1.0
 
 
 def _longrope_keys(keys: Keys, prefix: str, rope: Rope) -> list[KeyValue]:

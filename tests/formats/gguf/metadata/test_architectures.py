@@ -39,12 +39,33 @@ def built(architecture, **raw):
         ("gemma2", {"query_pre_attn_scalar": 100}),
         ("gemma2", {"layer_types": ["full_attention"] * 6}),
         ("gemma3", {"sliding_window_pattern": 2}),
+        ("command-r", {"use_qk_norm": True, "layer_norm_eps": 1e-5}),
+        ("cohere2", {"layer_types": ["full_attention"] * 6, "layer_norm_eps": 1e-5}),
+        ("deepseek2", {"rope_interleave": False}),
+        ("ernie4_5", {"use_bias": True}),
+        ("exaone4", {"sliding_window": 8}),
+        ("falcon", {"alibi": True}),
+        ("gpt-oss", {"swiglu_limit": 10.0}),
+        ("olmoe", {**EXPERTS, "clip_qkv": 8.0}),
+        ("phi2", {"qk_layernorm": True}),
+        ("smollm3", {"no_rope_layers": [1] * 6}),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True, "layer_norm_epsilon": 1e-5}),
     ],
 )
 def test_what_llama_cpp_would_compute_otherwise_is_refused(architecture, raw):
     with pytest.raises(UserError, match="does not do"):
         built(architecture, **raw)
+
+
+def test_experts_that_llama_cpp_chooses_otherwise_are_refused():
+    with pytest.raises(UserError, match="SparseMixer"):
+        built("phimoe", **EXPERTS)
+
+
+def test_experts_behind_dense_layers_again_are_refused():
+    kinds = ["dense", "sparse", "dense", "sparse", "sparse", "sparse"]
+    with pytest.raises(UserError, match="mlp_layer_types"):
+        built("glm4moe", **EXPERTS, mlp_layer_types=kinds)
 
 
 def test_a_width_of_heads_of_its_own():
@@ -80,6 +101,8 @@ def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
         ("qwen2_moe", {"sliding_window": 0}, False),
         ("qwen2", {"sliding_window": 64, "use_sliding_window": False}, False),
         ("gemma2", {"sliding_window": 64}, False),
+        ("gpt_oss", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "truncate": False}}, True),
+        ("gpt_oss", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, False),
     ],
 )
 def test_a_window_that_llama_cpp_leaves_out_is_said(model_type, raw, warned):

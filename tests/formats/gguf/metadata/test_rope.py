@@ -47,14 +47,15 @@ def test_one_frequency_for_each_kind_of_layer():
 
 
 def test_yarn_and_long_contexts_have_keys_of_their_own():
-    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768, "beta_fast": 16}
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768, "beta_fast": 32}
     assert written(rope_parameters=yarn) == {
         "freq_base": 10000.0,
         "scaling.type": "yarn",
         "scaling.factor": 4.0,
         "scaling.original_context_length": 32768,
-        "scaling.yarn_beta_fast": 16.0,
     }
+    twice = written(rope_parameters={**yarn, "attention_factor": 2 * (1 + 0.1 * math.log(4))})
+    assert twice["scaling.attn_factor"] == pytest.approx(2)  # beside llama.cpp's own 1 + 0.1 ln(factor)
     long = written(original_max_position_embeddings=4096, rope_scaling={"type": "su", "long_factor": [1.0]})
     assert long["scaling.attn_factor"] == pytest.approx(math.sqrt(1 + math.log(32) / math.log(4096)))
     assert long["scaling.original_context_length"] == 4096
@@ -65,6 +66,7 @@ def test_yarn_and_long_contexts_have_keys_of_their_own():
     [
         {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
         {"rope_scaling": {"type": "linear"}},
+        {"rope_scaling": {"type": "yarn", "factor": 4.0, "beta_fast": 16}},
         {"rope_scaling": {"type": "linear", "factor": "2"}},
         {"rope_theta": -1},
         {"rope_theta": math.inf},

@@ -1,0 +1,153 @@
+"""How each architecture's weights are reordered and changed on their way into a GGUF file: strided views and formulas.
+
+Sources: the `modify_tensors` of llama.cpp's converters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from quantgui.checkpoint.architectures import Keys
+from quantgui.types import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+View = Callable[["torch.Tensor", Keys], "torch.Tensor | tuple[torch.Tensor, ...]"]
+"""A tensor of the checkpoint and the config -> views on it with the elements of the GGUF tensor, in their order."""
+Change = Callable[["torch.Tensor"], "torch.Tensor"]
+"""float32 values of the checkpoint -> those of the file."""
+
+
+def inside_layer(name: str) -> str:
+    """A GGUF name without the number of its layer and without "weight" and "bias": attn_q."""
+    return re.sub(r"^blk\.\d+\.|\.(weight|bias)$", "", name)
+
+
+def _rotary_pairs(heads: int, tensor: torch.Tensor) -> torch.Tensor:
+    """Rows of each head in pairs: transformers rotates dimension i with i + half, llama.cpp's llama 2i with 2i + 1.
+
+    [heads × 2 × half, …] -> [heads, half, 2, …].
+    """
+    if tensor.shape[0] % (2 * heads):
+        raise UserError(f"{tensor.shape[0]} rows do not fit {heads} heads.")
+    return tensor.view(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:]).transpose(1, 2)
+
+
+def _query_pairs(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _rotary_pairs(keys.heads, tensor)
+
+
+def _key_pairs(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _rotary_pairs(keys.kv_heads, tensor)
+
+
+def _queries_then_keys_then_values(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """GPT-NeoX keeps query, key and value of a head together: [heads, 3, width, …] -> [3, heads, width, …]."""
+    if tensor.shape[0] % (3 * keys.heads):
+        raise UserError(f"{tensor.shape[0]} rows do not fit three times {keys.heads} heads.")
+    return tensor.view(keys.heads, 3, tensor.shape[0] // keys.heads // 3, *tensor.shape[1:]).transpose(0, 1)
+
+
+def falcon_kv_heads(keys: Keys) -> int:
+    """Falcon's heads of keys and values: one in the first models, as stated in the later ones."""
+    one = keys.flag("multi_query", True) and not keys.flag("new_decoder_architecture", False)
+    return 1 if one else keys.kv_heads
+
+
+def _queries_keys_values_by_group(tensor: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, ...]:
+    """Falcon keeps some queries with the key and value they share: [groups, queries + 2, width, …]."""
+    groups = falcon_kv_heads(keys)
+    together = keys.heads // groups + 2
+    if tensor.shape[0] % (groups * together):
+        raise UserError(f"{tensor.shape[0]} rows do not fit {keys.heads} + 2 × {groups} heads.")
+    parts = tensor.view(groups, together, tensor.shape[0] // groups // together, *tensor.shape[1:])
+    return parts[:, :-2], parts[:, -2], parts[:, -1]
+
+
+def _turned(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """A matrix that is stored [inputs, outputs]; a bias stays."""
+    return tensor.t() if tensor.ndim > 1 else tensor
+
+
+def _gate_rows(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """The first half of the outputs of a fused [experts, 2 × inner, inputs] or [2 × inner, inputs]."""
+    return tensor.narrow(-2, 0, tensor.shape[-2] // 2)
+
+
+def _up_rows(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return tensor.narrow(-2, tensor.shape[-2] // 2, tensor.shape[-2] // 2)
+
+
+def _gate_alternating(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """gpt-oss alternates rows of gate and up: weights [experts, inputs, 2 × inner], biases [experts, 2 × inner]."""
+    return _experts_turned(tensor, keys)[:, ::2]
+
+
+def _up_alternating(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _experts_turned(tensor, keys)[:, 1::2]
+
+
+def _experts_turned(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """Experts that are stored [experts, inputs, outputs]; their biases stay."""
+    return tensor.transpose(1, 2) if tensor.ndim == 3 else tensor
+
+
+def _latent_keys(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """What takes queries into the latent space: [heads × (key + value), latent] -> [heads, latent, key]."""
+    return _latent_heads(tensor, keys)[:, : keys.size("qk_nope_head_dim")].transpose(1, 2)
+
+
+def _latent_values(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _latent_heads(tensor, keys)[:, keys.size("qk_nope_head_dim") :]
+
+
+def _latent_heads(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    width = keys.size("qk_nope_head_dim") + keys.size("v_head_dim")
+    if tensor.shape[0] != keys.heads * width:
+        raise UserError(f"{tensor.shape[0]} rows do not fit {keys.heads} heads of {width}.")
+    return tensor.view(keys.heads, width, tensor.shape[1])
+
+
+_PAIRS: Mapping[str, View] = {"attn_q": _query_pairs, "attn_k": _key_pairs}
+VIEWS: Mapping[str, Mapping[str, View]] = {
+    "arcee": _PAIRS,
+    "deepseek2": {"attn_k_b": _latent_keys, "attn_v_b": _latent_values},
+    "falcon": {"attn_qkv": _queries_keys_values_by_group},
+    "gpt2": dict.fromkeys(("attn_qkv", "attn_output", "ffn_up", "ffn_down"), _turned),
+    "gptneox": {"attn_qkv": _queries_then_keys_then_values},
+    "gpt-oss": {
+        "ffn_gate_exps": _gate_alternating,
+        "ffn_up_exps": _up_alternating,
+        "ffn_down_exps": _experts_turned,
+    },
+    "granite": _PAIRS,
+    "granitemoe": {
+        **_PAIRS,
+        "ffn_gate_exps": _gate_rows,
+        "ffn_up_exps": _up_rows,
+        "ffn_gate_shexp": _gate_rows,
+        "ffn_up_shexp": _up_rows,
+    },
+    "llama": _PAIRS,
+    "mistral3": _PAIRS,
+    "olmo": _PAIRS,
+    "smollm3": _PAIRS,
+}
+"""Architecture -> name inside the layer -> how it is reordered."""
+
+_SHIFTED_NORMS = frozenset({"gemma", "gemma2", "gemma3", "nemotron"})
+"""Architectures that store the weight of a norm less one."""
+
+
+def change_of(architecture: str, name: str) -> Change | None:
+    """What is computed with the values of the GGUF tensor `name`, None where they stay."""
+    if architecture in _SHIFTED_NORMS and name.endswith("norm.weight"):
+        return _plus_one
+    return None
+
+
+def _plus_one(values: torch.Tensor) -> torch.Tensor:
+    return values + 1

@@ -1,0 +1,154 @@
+"""Configs of small models, one or more of every architecture that becomes a GGUF file: for random weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vocab_size": 288,
+    "max_position_embeddings": 256,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": None,
+}
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+SHARED = {"num_experts": 12, "num_experts_per_tok": 4, "moe_intermediate_size": 32}
+GEMMA = {**GROUPED, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 8}
+SCALED = {"rope_theta": 10000.0, "original_max_position_embeddings": 64}
+LLAMA3 = {**SCALED, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LONG = {**SCALED, "rope_type": "longrope", "long_factor": [1 + i / 4 for i in range(8)], "short_factor": [1.0] * 8}
+
+ALPHA = {"rope_type": "dynamic", "alpha": 1000.0, "factor": 1.0, "rope_theta": 10000.0}
+YARN = {**SCALED, "rope_type": "yarn", "factor": 4.0}
+EXACT_YARN = {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0}
+FOUR_LAYERS = {**GROUPED, "num_hidden_layers": 4, "sliding_window": 8}
+MULTIPLIERS = {
+    "embedding_multiplier": 3.0,
+    "logits_scaling": 0.5,
+    "residual_multiplier": 0.7,
+    "attention_multiplier": 0.1,
+}
+ROUTED = {"num_local_experts": 12, "num_experts_per_tok": 3}
+SIGMOID = {
+    "n_routed_experts": 12,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 32,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "routed_scaling_factor": 1.5,
+}
+LATENT = {
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 24,
+    "q_lora_rank": 20,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 12,
+    "v_head_dim": 10,
+}
+LITE = {**LATENT, "q_lora_rank": None, "num_hidden_layers": 27, "hidden_size": 32, "intermediate_size": 32}
+"""What llama.cpp tells by its 27 layers."""
+
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama tied": ("LlamaConfig", {**GROUPED, "tie_word_embeddings": True}),
+    "llama biases, odd heads": ("LlamaConfig", {**GROUPED, "attention_bias": True, "mlp_bias": True, "head_dim": 24}),
+    "llama3 scaling": ("LlamaConfig", {**GROUPED, "rope_parameters": LLAMA3}),
+    "linear scaling": (
+        "LlamaConfig",
+        {**GROUPED, "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
+    ),
+    "yarn scaling": ("LlamaConfig", {**GROUPED, "rope_parameters": {**SCALED, "rope_type": "yarn", "factor": 4.0}}),
+    "mistral": ("MistralConfig", {**GROUPED, "sliding_window": None, "head_dim": 32}),
+    "mixtral": (
+        "MixtralConfig",
+        {**GROUPED, "sliding_window": None, "num_local_experts": 12, "num_experts_per_tok": 2},
+    ),
+    "qwen2": ("Qwen2Config", GROUPED),
+    "qwen2_moe": (
+        "Qwen2MoeConfig",
+        {**GROUPED, **SHARED, "shared_expert_intermediate_size": 64, "norm_topk_prob": False},
+    ),
+    "qwen3": ("Qwen3Config", {**GROUPED, "head_dim": 32}),
+    "qwen3_moe": ("Qwen3MoeConfig", {**GROUPED, **SHARED, "head_dim": 16, "norm_topk_prob": True}),
+    "gemma": ("GemmaConfig", {**GROUPED, "head_dim": 16}),
+    "gemma2": ("Gemma2Config", GEMMA),
+    "gemma3": ("Gemma3TextConfig", {**GEMMA, "num_hidden_layers": 7}),
+    "phi3": ("Phi3Config", {**GROUPED, "original_max_position_embeddings": 256}),
+    "phi3 long": (
+        "Phi3Config",
+        {**GROUPED, "original_max_position_embeddings": 64, "rope_parameters": LONG},
+    ),
+    "gpt2": ("GPT2Config", {"vocab_size": 288, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256}),
+    "gpt_neox": ("GPTNeoXConfig", {**SIZES, "rotary_pct": 0.25}),
+    "gpt_neox in sequence": ("GPTNeoXConfig", {**SIZES, "use_parallel_residual": False}),
+    "starcoder2": ("Starcoder2Config", {**GROUPED, "sliding_window": None}),
+    "olmo2": ("Olmo2Config", GROUPED),
+    "olmo3": ("Olmo3Config", {**GROUPED, "num_hidden_layers": 4, "sliding_window": 8}),
+    "stablelm": ("StableLmConfig", {**GROUPED, "use_qkv_bias": True}),
+    "stablelm2": ("StableLmConfig", {**GROUPED, "use_parallel_residual": True, "qk_layernorm": True}),
+    "bert": ("BertConfig", SIZES),
+    "roberta": ("RobertaConfig", {**SIZES, "max_position_embeddings": 258, "pad_token_id": 1}),
+    "distilbert": (
+        "DistilBertConfig",
+        {"vocab_size": 288, "dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 96, "max_position_embeddings": 256},
+    ),
+    "nomic_bert": ("NomicBertConfig", {**SIZES, "pad_token_id": 0}),
+    "yarn by attention factor": ("LlamaConfig", {**GROUPED, "rope_parameters": {**YARN, "attention_factor": 1.3}}),
+    "arcee": ("ArceeConfig", GROUPED),
+    "cohere": ("CohereConfig", {**GROUPED, "logit_scale": 1.5}),
+    "cohere with norms": (
+        "CohereConfig",
+        {**GROUPED, "hidden_size": 32, "num_hidden_layers": 64, "logit_scale": 1.5, "use_qk_norm": True},
+    ),
+    "cohere2": ("Cohere2Config", {**FOUR_LAYERS, "logit_scale": 1.5}),
+    "ernie4_5": ("Ernie4_5Config", {**GROUPED, "head_dim": 16}),
+    "exaone4": (
+        "Exaone4Config",
+        {**GROUPED, "sliding_window": None, "sliding_window_pattern": 0, "layer_types": ["full_attention"] * 2},
+    ),
+    "exaone4 with windows": (
+        "Exaone4Config",
+        {**GROUPED, "hidden_size": 32, "num_hidden_layers": 64, "sliding_window": 8, "sliding_window_pattern": 4},
+    ),
+    "falcon": ("FalconConfig", SIZES),
+    "falcon in groups": ("FalconConfig", {**SIZES, "new_decoder_architecture": True, "num_kv_heads": 2}),
+    "glm": ("GlmConfig", {**GROUPED, "head_dim": 16}),
+    "glm4": ("Glm4Config", {**GROUPED, "head_dim": 16}),
+    "granite": ("GraniteConfig", {**GROUPED, **MULTIPLIERS}),
+    "hunyuan": ("HunYuanDenseV1Config", {**GROUPED, "head_dim": 16, "rope_parameters": ALPHA}),
+    "ministral3": (
+        "Ministral3Config",
+        {**GROUPED, "head_dim": 16, "rope_parameters": {**EXACT_YARN, "llama_4_scaling_beta": 0.1}},
+    ),
+    "nemotron": ("NemotronConfig", {**GROUPED, "head_dim": 16}),
+    "olmo": ("OlmoConfig", {**GROUPED, "clip_qkv": 0.05}),
+    "phi": ("PhiConfig", SIZES),
+    "seed_oss": ("SeedOssConfig", {**GROUPED, "head_dim": 16}),
+    "smollm3": ("SmolLM3Config", {**FOUR_LAYERS, "no_rope_layers": [1, 1, 1, 0]}),
+    "gpt_oss": ("GptOssConfig", {**FOUR_LAYERS, **ROUTED, "head_dim": 16, "rope_parameters": YARN}),
+    "olmoe": ("OlmoeConfig", {**SIZES, "num_key_value_heads": 4, "num_experts": 12, "num_experts_per_tok": 3}),
+    "granitemoe": ("GraniteMoeConfig", {**GROUPED, **ROUTED, **MULTIPLIERS}),
+    "granitemoeshared": ("GraniteMoeSharedConfig", {**GROUPED, **ROUTED, "shared_intermediate_size": 48}),
+    "deepseek_v2": (
+        "DeepseekV2Config",
+        {**GROUPED, **SIGMOID, **LITE, "rope_parameters": {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707}},
+    ),
+    "deepseek_v3": ("DeepseekV3Config", {**GROUPED, **SIGMOID, **LATENT, "n_group": 4, "topk_group": 2}),
+    "deepseek_v3 yarn": (
+        "DeepseekV3Config",
+        {**GROUPED, **SIGMOID, **LATENT, "n_group": 1, "topk_group": 1, "rope_parameters": EXACT_YARN},
+    ),
+    "glm4_moe": ("Glm4MoeConfig", {**GROUPED, **SIGMOID, "head_dim": 16, "use_qk_norm": True}),
+    "glm4_moe_lite": (
+        "Glm4MoeLiteConfig",
+        {**GROUPED, **SIGMOID, **LATENT, "mlp_layer_types": ["dense", "sparse"]},
+    ),
+    "dots1": ("Dots1Config", {**SIZES, **SIGMOID, "num_key_value_heads": 4, "head_dim": 16}),
+    "ernie4_5_moe": (
+        "Ernie4_5_MoeConfig",
+        {**GROUPED, "moe_num_experts": 12, "moe_k": 3, "moe_intermediate_size": 32, "moe_num_shared_experts": 2},
+    ),
+}
