@@ -7,6 +7,7 @@ from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.weight_split import plan_split, share_of_experts
 from quantgui.fit.weights import WeightBytes, is_quantized, parameters
 from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.packed_blocks import holds_blocks
 from quantgui.formats.gguf.size import planned_rows
 from quantgui.types import Checkpoint, TensorInfo, UserError
 
@@ -16,7 +17,8 @@ NOTE = "GGUF rows: tensor data as llama-quantize writes it; the file adds the he
 
 
 def gguf_weights(checkpoint: Checkpoint, imatrix: bool = False) -> tuple[WeightBytes, ...]:
-    """One row per file type, largest first; none for an already quantized model or an architecture without names.
+    """One row per file type, largest first; none for an architecture without names, and for an already quantized
+    model unless its blocks are copied.
 
     `imatrix` says whether an importance matrix is given, which changes the mixture of some types.
     """
@@ -34,7 +36,7 @@ def _without_imatrix(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
 
 
 def _rows(checkpoint: Checkpoint, imatrix: bool) -> tuple[WeightBytes, ...]:
-    if is_quantized(checkpoint):
+    if is_quantized(checkpoint) and not holds_blocks(checkpoint):
         return ()
     try:
         tensors, rows = planned_rows(checkpoint, imatrix)

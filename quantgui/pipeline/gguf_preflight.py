@@ -10,6 +10,7 @@ from pathlib import Path
 from quantgui import units
 from quantgui.formats.gguf.file_types import FileType
 from quantgui.formats.gguf.imatrix import ImportanceMatrix
+from quantgui.formats.gguf.packed_blocks import holds_blocks
 from quantgui.formats.gguf.plan import GgufPlan, planned_types
 from quantgui.formats.gguf.type_plan import needs_imatrix
 from quantgui.jobs.job import QuantizeJob
@@ -56,7 +57,7 @@ def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[
 def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:
     """Raises UserError for a model without weights here, and for one that is quantized unless that is wanted."""
     if checkpoint.kind is not SourceKind.GGUF:
-        check_original(checkpoint)
+        check_original(checkpoint, may_be_packed=holds_blocks(checkpoint))
     elif checkpoint.config is not None and checkpoint.config.quantization and not job.allow_requantize:
         raise UserError(
             f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss.",
@@ -90,7 +91,7 @@ def check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:
 def _needs_matrix(file_type: FileType) -> UserError:
     return UserError(
         f"{file_type.name} needs an importance matrix: without one its few bits go to the wrong weights.",
-        hint="Compute one with “quantgui imatrix” on the command line, or choose a type of more bits.",
+        hint="Compute one (on the command line with “quantgui imatrix”), or choose a type of more bits.",
     )
 
 

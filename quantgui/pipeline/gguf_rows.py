@@ -7,7 +7,7 @@ from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.source import architecture_of
 from quantgui.formats.gguf.transform import Rows, copied_rows, ordered_sources, transformed_rows
 from quantgui.schemes.ggml_types import BY_NAME
-from quantgui.types import Checkpoint, SourceKind
+from quantgui.types import Checkpoint, SourceKind, TensorInfo, UserError
 
 
 class RowSource:
@@ -24,8 +24,13 @@ class RowSource:
         if checkpoint.kind is SourceKind.GGUF:
             return self._copied(tensor.name)
         assert checkpoint.config is not None  # there are no names without one
-        sources = [self._data.tensor(self._stored[name]) for name in ordered_sources(tensor)]
+        sources = [self._data.tensor(self._info(name)) for name in ordered_sources(tensor)]
         return transformed_rows(tensor, sources, self._architecture, checkpoint.config)
+
+    def _info(self, name: str) -> TensorInfo:
+        if name not in self._stored:
+            raise UserError(f"The tensor {name} is missing.", hint="Download the model's files again.")
+        return self._stored[name]
 
     def _copied(self, name: str) -> Rows:
         info = self._stored[name]

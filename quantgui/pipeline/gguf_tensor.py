@@ -6,11 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
+from quantgui.formats.gguf.packed_blocks import PackedBlocks
 from quantgui.formats.gguf.transform import Rows
 from quantgui.inspection.accumulator import TensorRange, TensorStatistics
 from quantgui.pipeline.tensor_work import BLOCK_ELEMENTS, Advance, report_of
 from quantgui.quant.gguf_rows import GgmlArithmetic
 from quantgui.schemes.assignment import Assignment
+from quantgui.schemes.quantized_rows import QuantizedRows
 from quantgui.types import TensorReport
 
 if TYPE_CHECKING:
@@ -39,11 +41,16 @@ def write_gguf_tensor(
     whole = rows_range(rows, info.name, pool)
     per_expert = info.shape[-2] if len(info.shape) > 2 else None
 
-    def one(block: tuple[int, torch.Tensor]) -> tuple[TensorStatistics, tuple[float, ...]]:
+    def quantize(stored: torch.Tensor | PackedBlocks, values: torch.Tensor, first: int) -> QuantizedRows:
+        if rows.type_name == scheme.id:  # its blocks already: copied, as llama-quantize does
+            return QuantizedRows(rows.stored(stored).contiguous())
+        expert = first // per_expert if per_expert else 0
+        return method.quantize(values, importance=None if importance is None else importance[expert])
+
+    def one(block: tuple[int, torch.Tensor | PackedBlocks]) -> tuple[TensorStatistics, tuple[float, ...]]:
         first, stored = block
         values = rows.values(stored)
-        expert = first // per_expert if per_expert else 0
-        quantized = method.quantize(values, importance=None if importance is None else importance[expert])
+        quantized = quantize(stored, values, first)
         (part,) = scheme.storage.encode(scheme, quantized, first, info.shape, info.dtype)
         write(info.name, part.offset, part.data)
         statistics = TensorStatistics(whole)
@@ -62,7 +69,7 @@ def write_gguf_tensor(
 def rows_range(rows: Rows, name: str, pool: Executor) -> TensorRange:
     """Smallest and largest value. Raises NotFiniteError where one is not finite."""
 
-    def one(block: tuple[int, torch.Tensor]) -> TensorRange:
+    def one(block: tuple[int, torch.Tensor | PackedBlocks]) -> TensorRange:
         part = TensorRange()
         part.add(rows.values(block[1]), name)
         return part

@@ -58,14 +58,17 @@ def kept_warnings(assignments: Sequence[Assignment]) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def check_original(checkpoint: Checkpoint) -> None:
-    """Raises UserError for a model whose weights are not here, are quantized already, or cannot be read."""
+def check_original(checkpoint: Checkpoint, *, may_be_packed: bool = False) -> None:
+    """Raises UserError for a model whose weights are not here, cannot be read, or are quantized already.
+
+    `may_be_packed` says that the format to be written reads the blocks of the one they are packed in.
+    """
     if checkpoint.kind is SourceKind.CONFIG:
         raise UserError(
             f"“{checkpoint.name}” has no weights on this machine, only its shapes are known.",
             hint="Download the model and open its folder.",
         )
-    if checkpoint.config is not None and checkpoint.config.quantization:
+    if checkpoint.config is not None and checkpoint.config.quantization and not may_be_packed:
         raise UserError(
             f"“{checkpoint.name}” is already quantized ({checkpoint.config.quantization}).",
             hint="Start from the original 16-bit or 32-bit checkpoint.",

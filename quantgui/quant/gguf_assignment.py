@@ -11,6 +11,7 @@ from quantgui.checkpoint.tensor_names import describe
 from quantgui.formats.gguf.file_types import FILE_TYPES, FileType, file_type
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.plan import planned_types
+from quantgui.formats.gguf.tensor_size import tensor_nbytes
 from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable, needs_importance
 from quantgui.quant.gguf_rows import FLOAT_PREFIX, TENSOR_TYPES, tensor_scheme
 from quantgui.schemes.assignment import Assignment
@@ -86,6 +87,9 @@ def values_before(tensor: GgufTensor, stored: Mapping[str, TensorInfo]) -> Tenso
     if not tensor.sources:
         return made
     source = stored[tensor.sources[0]]
+    if tensor.stored_type:
+        nbytes = tensor_nbytes(tensor.shape, tensor.stored_type)
+        return replace(made, dtype=tensor.stored_type, nbytes=nbytes, file=source.file)
     nbytes = source.nbytes * made.numel // source.numel if source.numel else 0
     return replace(made, dtype=source.dtype, nbytes=nbytes, file=source.file)
 

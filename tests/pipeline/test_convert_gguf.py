@@ -288,7 +288,7 @@ def test_a_folder_without_a_tokenizer_or_of_another_kind_is_refused(tiny_llama_f
     with pytest.raises(UserError, match="tokenizer files"):
         convert(tiny_llama_folder, tmp_path / "x.gguf", recipe("Q8_0"))
     config = json.loads((tiny_llama_folder / "config.json").read_text())
-    (tiny_llama_folder / "config.json").write_text(json.dumps({**config, "model_type": "seed_oss"}))
+    (tiny_llama_folder / "config.json").write_text(json.dumps({**config, "model_type": "mimo_v2_flash"}))
     with pytest.raises(UserError, match="cannot be converted"):
         convert(tiny_llama_folder, tmp_path / "x.gguf", recipe("Q8_0"))
 

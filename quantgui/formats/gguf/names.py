@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape, Split
+from quantgui.formats.gguf.packed_blocks import CODES, SCALES, TYPE_NAME
 from quantgui.types import Checkpoint, ModelConfig, TensorInfo, UserError
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks)\.(\d{1,5})\.(.+)$")
@@ -23,6 +24,7 @@ class GgufTensor:
     shape: Shape
     sources: tuple[str, ...] = ()  # the checkpoint's tensors it is made of; () where the config alone determines it
     layer: int | None = None
+    stored_type: str = ""  # of ggml, where the source holds its blocks already; "" where it holds floats
 
 
 def layout_of(config: ModelConfig | None) -> Layout:
@@ -93,12 +95,20 @@ def _renamed(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterato
     split = layout.splits.get(inside)
     if split is not None:
         for name, shape in _split(split, tensor, config):
-            yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
+            yield _with_scales(GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer))
         return
     turned = inside.removesuffix(".weight") in layout.transposed
     shape = tensor.shape[::-1] if turned else tensor.shape
     name = _named(tensor.name, inside, layout.modules)
     yield GgufTensor(f"blk.{layer}.{name}", shape, (tensor.name,), layer)
+
+
+def _with_scales(made: GgufTensor) -> GgufTensor:
+    """The same, of both of its tensors where these hold codes and scales."""
+    (codes,) = made.sources
+    if not codes.endswith(CODES):
+        return made
+    return replace(made, sources=(codes, codes.removesuffix(CODES) + SCALES), stored_type=TYPE_NAME)
 
 
 def _outside(tensor: TensorInfo, layout: Layout, config: ModelConfig) -> Iterator[GgufTensor]:

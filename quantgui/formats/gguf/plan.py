@@ -58,12 +58,13 @@ def plan_gguf(
     tensors, types = planned_types(checkpoint, file_type, options)
     keys, warnings = keys_of(checkpoint, tensors)
     keys += [u32("general.quantization_version", QUANTIZATION_VERSION), u32("general.file_type", file_type.id), *more]
+    replaced = fallbacks(tensors, facts_of(checkpoint, tensors), file_type, options)
     return GgufPlan(
         tensors=tensors,
         types=types,
         file=plan_file(name, keys, tensors, types),
         file_type=file_type,
-        warnings=(*warnings, *map(_warning, fallbacks(tensors, facts_of(checkpoint, tensors), file_type, options))),
+        warnings=(*warnings, *_kept_blocks(tensors, types), *map(_warning, replaced)),
     )
 
 
@@ -99,6 +100,12 @@ def plan_file(name: str, keys: Sequence[KeyValue], tensors: Sequence[GgufTensor]
     header = b"".join(parts)
     header += bytes(-len(header) % ALIGNMENT)
     return PlannedFile(name, header, tuple(planned), ALIGNMENT)
+
+
+def _kept_blocks(tensors: Sequence[GgufTensor], types: Sequence[str]) -> tuple[str, ...]:
+    pairs = zip(tensors, types, strict=True)
+    kept = {kind for tensor, kind in pairs if tensor.stored_type == kind}
+    return tuple(f"The experts stay in {kind}, as the model stores them: no weight is rounded again." for kind in kept)
 
 
 def _warning(fallback: Fallback) -> str:

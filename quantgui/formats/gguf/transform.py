@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.metadata.rope import llama3_factors, rope_of
 from quantgui.formats.gguf.names import GgufTensor
-from quantgui.formats.gguf.views import VIEWS, Change, change_of, inside_layer
+from quantgui.formats.gguf.packed_blocks import BLOCK_BYTES, BLOCK_WEIGHTS, PackedBlocks
+from quantgui.formats.gguf.views import VIEWS, Change, change_of, inside_layer, packed_view
 from quantgui.schemes.ggml_types import BY_NAME
 from quantgui.types import ModelConfig, UserError
 
@@ -32,13 +33,13 @@ class Rows:
     Of a quantized source the views are its blocks as bytes, `columns` of them in a row of type `type_name`.
     """
 
-    views: tuple[torch.Tensor, ...]
+    views: tuple[torch.Tensor | PackedBlocks, ...]
     columns: int
     change: Change | None = None
     type_name: str = ""
     is_stack: bool = False  # of experts: no block holds rows of two, since each has an importance of its own
 
-    def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor]]:
+    def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor | PackedBlocks]]:
         """(first row, view in the stored dtype) in order, each of about `elements` elements; `values` reads one."""
         first = 0
         for view in self._by_expert():
@@ -46,21 +47,29 @@ class Rows:
                 yield first, block
                 first += block.numel() // self.columns
 
-    def _by_expert(self) -> Iterator[torch.Tensor]:
+    def _by_expert(self) -> Iterator[torch.Tensor | PackedBlocks]:
         for view in self.views:
             yield from view.unbind(0) if self.is_stack and view.ndim > 2 else (view,)
 
-    def values(self, block: torch.Tensor) -> torch.Tensor:
+    def values(self, block: torch.Tensor | PackedBlocks) -> torch.Tensor:
         """A block's values as contiguous float32 [n, columns of the tensor]."""
         if self.type_name:
-            return _dequantized(block.reshape(-1, self.columns), self.type_name)
-        rows = block.float().reshape(-1, self.columns)
+            return _dequantized(self.stored(block), self.type_name)
+        rows = _tensor(block).float().reshape(-1, self.columns)
         return (self.change(rows) if self.change else rows).contiguous()
+
+    def stored(self, block: torch.Tensor | PackedBlocks) -> torch.Tensor:
+        """The bytes of a block of a quantized source, uint8 [n, bytes per row]."""
+        return _tensor(block).reshape(-1, self.columns)
 
     def slice(self, first: int, count: int) -> torch.Tensor:
         """Some rows of a tensor that was not reordered, float32 [count, columns]."""
         (view,) = self.views
-        return self.values(view.reshape(-1, self.columns)[first : first + count])
+        return self.values(_tensor(view).reshape(-1, self.columns)[first : first + count])
+
+
+def _tensor(view: torch.Tensor | PackedBlocks) -> torch.Tensor:
+    return view.repacked() if isinstance(view, PackedBlocks) else view
 
 
 def copied_rows(source: torch.Tensor, type_name: str) -> Rows:
@@ -81,17 +90,26 @@ def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architec
     columns = made.shape[-1] if made.shape else 1
     if not made.sources:
         return Rows((torch.tensor(_generated(made.name, config), dtype=torch.float32),), columns)
-    views = tuple(sources)
     inside = inside_layer(made.name)
+    if made.stored_type:
+        codes, scales = sources
+        blocks = packed_view(inside, PackedBlocks(codes, scales))
+        _check_size(made, sources, blocks.numel() // BLOCK_BYTES * BLOCK_WEIGHTS)
+        return Rows((blocks,), blocks.shape[-1] * BLOCK_BYTES, type_name=made.stored_type, is_stack=True)
+    views = tuple(sources)
     view = VIEWS.get(architecture, {}).get(inside)
     if view is not None:
         views = tuple(part for source in views for part in _several(view(source, Keys(config))))
     if made.name == "position_embd.weight":  # RoBERTa never uses the first ones
         views = tuple(source[-made.shape[0] :] for source in views)
-    if sum(v.numel() for v in views) != math.prod(made.shape):
+    _check_size(made, sources, sum(v.numel() for v in views))
+    return Rows(views, columns, change_of(architecture, made.name), is_stack=len(made.shape) > 2)
+
+
+def _check_size(made: GgufTensor, sources: Sequence[torch.Tensor], elements: int) -> None:
+    if elements != math.prod(made.shape):
         shapes = ", ".join(str(tuple(source.shape)) for source in sources[:3])
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
-    return Rows(views, columns, change_of(architecture, made.name), is_stack=len(made.shape) > 2)
 
 
 def _several(views: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -127,7 +145,7 @@ def _generated(name: str, config: ModelConfig) -> Sequence[float]:
     return factors
 
 
-def _blocks(view: torch.Tensor, elements: int, columns: int) -> Iterator[torch.Tensor]:
+def _blocks(view: torch.Tensor | PackedBlocks, elements: int, columns: int) -> Iterator[torch.Tensor | PackedBlocks]:
     """Parts of a view of any number of dimensions in order: whole rows, none much larger than `elements`."""
     if view.numel() <= max(elements, columns):
         yield view

@@ -169,6 +169,8 @@ class _Planner:
     def _type(self, tensor: GgufTensor, kind: Kind) -> str:
         override = {Kind.EMBEDDING: self._options.embedding_type, Kind.OUTPUT: self._options.output_type}.get(kind)
         manual = override or next((name for pattern, name in self._patterns if pattern.search(tensor.name)), None)
+        if tensor.stored_type and not manual and self._file_type.is_quantized:
+            return tensor.stored_type  # rounded once by those who trained it; other blocks would only add to the loss
         base, row = self._file_type.base, tensor.shape[-1]
         mixes = self._file_type.is_quantized and not self._options.pure
         wanted = manual or (self._mixed(tensor, kind, base) if mixes else base)

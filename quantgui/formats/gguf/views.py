@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.packed_blocks import PackedBlocks
 from quantgui.types import UserError
 
 if TYPE_CHECKING:
@@ -137,6 +138,15 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
     "smollm3": _PAIRS,
 }
 """Architecture -> name inside the layer -> how it is reordered."""
+
+_ALTERNATING: Mapping[str, int] = {"ffn_gate_exps": 0, "ffn_up_exps": 1}
+
+
+def packed_view(inside: str, blocks: PackedBlocks) -> PackedBlocks:
+    """The rows [experts, outputs, groups] of gate or up, which alternate in gpt-oss, or those of another tensor."""
+    first = _ALTERNATING.get(inside)
+    return blocks if first is None else blocks[:, first::2]
+
 
 _SHIFTED_NORMS = frozenset({"gemma", "gemma2", "gemma3", "nemotron"})
 """Architectures that store the weight of a norm less one."""
