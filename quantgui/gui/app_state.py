@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -19,14 +18,16 @@ from quantgui.gui.background import Background
 from quantgui.gui.cache_folder import OWN_FOLDER, prune
 from quantgui.gui.fit_state import FitState
 from quantgui.gui.history import History
+from quantgui.gui.importance_state import ImportanceState
 from quantgui.gui.model_opener import ModelOpener
 from quantgui.gui.plan_state import PlanState
 from quantgui.gui.runs import Runs
+from quantgui.gui.saving import file_name
 from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
 from quantgui.hardware.probe import this_machine
 from quantgui.home import Home
 from quantgui.jobs.fold import RunState
-from quantgui.jobs.job import InspectJob, QuantizeJob
+from quantgui.jobs.job import Calibration, ImatrixJob, InspectJob, QuantizeJob
 from quantgui.jobs.run_record import FILE_SUFFIX
 from quantgui.quant.assignment import is_gguf
 from quantgui.schemes.recipe import Recipe, SchemeSpec
@@ -79,6 +80,7 @@ class AppState(QObject):
         self._run = self.runs.main
         self._run.changed.connect(self.run_changed)
         self._run.ended.connect(self.runs_changed)
+        self.importance = ImportanceState(self)
         self._saver = QTimer(self, singleShot=True, interval=SAVE_DELAY_MS)
         self._saver.timeout.connect(self.save)
 
@@ -141,8 +143,8 @@ class AppState(QObject):
 
     @property
     def is_running(self) -> bool:
-        """Whether a job is at work now."""
-        return self._run.is_running
+        """Whether a job is at work now: a run, or one beside it."""
+        return self.runs.at_work is not None
 
     @property
     def selected_tensor(self) -> str | None:
@@ -180,9 +182,8 @@ class AppState(QObject):
         """Folder (for GGUF the file) of the next run: outputs, model and precision. "" without a model."""
         if self._checkpoint is None:
             return ""
-        name = f"{self._checkpoint.name.split('/')[-1]}-{self.recipe.name or self.recipe.base.id}"
-        suffix = FILE_SUFFIX if is_gguf(self.recipe) else ""
-        return str(self.outputs_folder / (re.sub(r"[^\w.-]+", "-", name).lstrip(".") + suffix))
+        name = file_name(f"{self._checkpoint.name.split('/')[-1]}-{self.recipe.name or self.recipe.base.id}")
+        return str(self.outputs_folder / (name + (FILE_SUFFIX if is_gguf(self.recipe) else "")))
 
     # --- commands: model, hardware, fit -------------------------------------------------------------------------
 
@@ -276,8 +277,14 @@ class AppState(QObject):
         if (source := self._source()) is not None:
             self.runs.start(InspectJob(source=source, against=against))
 
+    def start_importance(self, output: str, calibration: Calibration) -> None:
+        """Compute the importance matrix of the open model into the file `output`; the recipe takes it over."""
+        if self._checkpoint is not None and (source := self._source()) is not None:
+            name, device = self._checkpoint.name, self._settings.device
+            self.runs.compute_importance(ImatrixJob(source, output, calibration, device, name))
+
     def cancel_run(self) -> None:
-        """Stop the running job, a measurement of quality as well; its Cancelled event follows."""
+        """Stop the running job, whichever it is; its Cancelled event follows."""
         self.runs.cancel()
 
     def load_run(self, folder: str) -> None:

@@ -37,8 +37,7 @@ class JobStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(column)
         layout.addWidget(icon_button("close", "Cancel the running job", state.cancel_run))
-        for signal in (state.run_changed, state.runs.quality.changed, state.runs.trial.changed):
-            signal.connect(self._show)
+        state.runs.changed.connect(self._show)
         self._show()
 
     def _show(self) -> None:

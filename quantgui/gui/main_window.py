@@ -184,14 +184,16 @@ class MainWindow(QMainWindow):
 
     def _confirms(self, question: str, action: str) -> bool:
         box = QMessageBox(QMessageBox.Icon.Question, "QuantGUI", question, parent=self)
-        run = self._state.run
-        writes = run is not None and isinstance(run.job, QuantizeJob)
+        runs = self._state.runs
+        writes = runs.at_work is not None and isinstance(runs.at_work.job, QuantizeJob)
         box.setInformativeText("Its output so far is removed." if writes else "")
         agree = box.addButton(action, QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(box.addButton("Keep it running", QMessageBox.ButtonRole.RejectRole))
-        self._state.runs_changed.connect(box.reject)  # the job ended by itself: nothing is left to ask
+        ended = runs.changed.connect(
+            lambda: None if runs.at_work else box.reject()
+        )  # by itself: nothing is left to ask
         box.exec()
-        self._state.runs_changed.disconnect(box.reject)
+        runs.changed.disconnect(ended)
         return box.clickedButton() is agree
 
     def _show_name(self) -> None:

@@ -14,10 +14,13 @@ from quantgui import units
 from quantgui.gui.settings import load, save
 from quantgui.jobs.events import Finished
 from quantgui.jobs.fold import RunState
-from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.job import ImatrixJob, QuantizeJob
 from quantgui.quant.registry import row_method, settings
 from quantgui.schemes.recipe import Recipe
 from quantgui.types import UserError
+
+IMPORTANCE = "importance matrix"
+"""Stands for the method in the key of an importance matrix; no method is called so."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,13 @@ class TimeBook:
         self._times = load(path, RunTimes)
 
     def learn(self, run: RunState) -> None:
-        """Remember how long a quantization took. Other runs, resumed trainings and failures teach nothing."""
+        """Remember how long a quantization or an importance matrix took. Other runs, resumed trainings and failures
+        teach nothing.
+        """
         job = run.job
+        if isinstance(job, ImatrixJob):
+            self._learn_importance(run, job)
+            return
         if not isinstance(job, QuantizeJob) or job.resume or not isinstance(run.outcome, Finished):
             return
         if run.work_started is None or run.work_ended is None:
@@ -56,8 +64,7 @@ class TimeBook:
             return
         work = max(0.0, run.work_ended - run.work_started)
         time = RunTime(amount_of(job.recipe, weights), work, max(0.0, run.elapsed - work))
-        self._times = replace(self._times, last={**self._times.last, _key(job.recipe, job.device): time})
-        save(self._path, self._times)
+        self._remember(_key(job.recipe, job.device), time)
 
     def predict(self, recipe: Recipe, weights: int, device: str) -> float | None:
         """Seconds that quantizing this many weights will take; None where no run of the method has finished here."""
@@ -66,9 +73,29 @@ class TimeBook:
             amount = amount_of(recipe, weights)
         except UserError:
             return None
-        if known is None or known.amount <= 0:
-            return None
-        return known.other_seconds + known.work_seconds * amount / known.amount
+        return _scaled(known, amount)
+
+    def predict_importance(self, block_bytes: int, tokens: int, device: str) -> float | None:
+        """Seconds that an importance matrix will take, from this many tokens through so many bytes of layers."""
+        return _scaled(self._times.last.get(f"{IMPORTANCE} {device}"), block_bytes * tokens)
+
+    def _learn_importance(self, run: RunState, job: ImatrixJob) -> None:
+        result = run.outcome.imatrix if isinstance(run.outcome, Finished) else None
+        if result is None or run.work_started is None or not run.total_bytes or not result.tokens:
+            return
+        work = max(0.0, run.elapsed - run.work_started)
+        time = RunTime(run.total_bytes * result.tokens, work, run.work_started)
+        self._remember(f"{IMPORTANCE} {job.device}", time)
+
+    def _remember(self, key: str, time: RunTime) -> None:
+        self._times = replace(self._times, last={**self._times.last, key: time})
+        save(self._path, self._times)
+
+
+def _scaled(known: RunTime | None, amount: float) -> float | None:
+    if known is None or known.amount <= 0:
+        return None
+    return known.other_seconds + known.work_seconds * amount / known.amount
 
 
 def time_words(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The window's jobs, one at a time: a run, or a measurement of its quality; and what runs have taught about time."""
+"""The window's jobs, one at a time: a run, or what is done with a model beside it; what runs have taught about time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from quantgui.gui.run_times import TimeBook
 from quantgui.gui.try_it.trial import Trial
 from quantgui.jobs.events import QuantizeResult
 from quantgui.jobs.fold import RunState, state_of_run
-from quantgui.jobs.job import EvaluateJob, HandOverJob, InspectJob, Program, QuantizeJob, new_job_id
+from quantgui.jobs.job import EvaluateJob, HandOverJob, ImatrixJob, InspectJob, Program, QuantizeJob, new_job_id
 from quantgui.jobs.run_record import read_run
 from quantgui.types import UserError
 
 
 class Runs(QObject):
     """`main` holds the run that the pages show, `quality` the measurement of one, `trial` what it writes,
-    `handover` its way to another program.
+    `handover` its way to another program, `importance` the importance matrix that is computed for the next one.
 
     Refusals become a message.
     """
 
     message = Signal(object)  # a UserError
+    changed = Signal()  # any of them, also several times a second while one is at work
 
     def __init__(self, times_file: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -32,13 +33,18 @@ class Runs(QObject):
         self.quality = RunControl(self)
         self.trial = Trial(self)
         self.handover = RunControl(self)
+        self.importance = RunControl(self)
+        self._controls = (self.main, self.quality, self.handover, self.importance)
+        for control in (*self._controls, self.trial):
+            control.changed.connect(self.changed)
         self.times = TimeBook(times_file)
-        self.main.ended.connect(self._learn)
+        for control in (self.main, self.importance):
+            control.ended.connect(lambda control=control: self._learn(control))
 
     @property
     def at_work(self) -> RunState | None:
         """The job at work now, None where none is."""
-        working = next((control for control in (self.main, self.quality, self.handover) if control.is_running), None)
+        working = next((control for control in self._controls if control.is_running), None)
         return working.state if working is not None else self.trial.at_work
 
     def start(self, job: QuantizeJob | InspectJob) -> None:
@@ -61,6 +67,11 @@ class Runs(QObject):
         if not self._is_busy():
             self.handover.start(HandOverJob(source, program))
 
+    def compute_importance(self, job: ImatrixJob) -> None:
+        """Compute an importance matrix."""
+        if not self._is_busy():
+            self.importance.start(job)
+
     def stop_training(self) -> None:
         """End the training at work and convert what it has learned."""
         self.main.stop_early()
@@ -71,10 +82,8 @@ class Runs(QObject):
 
     def cancel(self) -> None:
         """Stop what is at work; its Cancelled event follows."""
-        self.main.cancel()
-        self.quality.cancel()
-        self.trial.cancel()
-        self.handover.cancel()
+        for control in (*self._controls, self.trial):
+            control.cancel()
 
     def load(self, folder: str) -> None:
         """Show a finished run again."""
@@ -87,10 +96,8 @@ class Runs(QObject):
 
     def close(self) -> None:
         """Stop everything and wait: the window is closing."""
-        self.main.close()
-        self.quality.close()
-        self.trial.close()
-        self.handover.close()
+        for control in (*self._controls, self.trial):
+            control.close()
 
     def _is_busy(self) -> bool:
         busy = self.at_work is not None
@@ -98,6 +105,6 @@ class Runs(QObject):
             self.message.emit(UserError("A job is already running.", hint="Wait for it or cancel it first."))
         return busy
 
-    def _learn(self) -> None:
-        if self.main.state is not None:
-            self.times.learn(self.main.state)
+    def _learn(self, control: RunControl) -> None:
+        if control.state is not None:
+            self.times.learn(control.state)

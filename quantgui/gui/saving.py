@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from quantgui.types import UserError
@@ -17,3 +18,8 @@ def save_file(path: Path, data: bytes, what: str) -> None:
             hint="Choose another folder or make room on the disk.",
             details=str(path),
         ) from error
+
+
+def file_name(words: str) -> str:
+    """`words` as the name of a file or folder: letters, digits, dots and dashes, none of them hidden."""
+    return re.sub(r"[^\w.-]+", "-", words).lstrip(".")

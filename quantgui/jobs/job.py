@@ -144,6 +144,7 @@ class ImatrixJob:
     output: str
     calibration: Calibration = field(default_factory=Calibration)
     device: str = "cpu"
+    model: str = ""  # the name by which people know the model; "": what its folder is called
     id: str = field(default_factory=new_job_id)
 
 

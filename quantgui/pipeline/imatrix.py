@@ -49,7 +49,7 @@ def compute_imatrix(job: ImatrixJob, emit: Emit) -> ImatrixResult:
         dataset=text.name if text is not None else "calibration.txt",
         chunks=len(samples),
         chunk_tokens=length,
-        model=checkpoint.name,
+        model=job.model or checkpoint.name,
     )
     emit(Stage("Writing the importance matrix"))
     output.parent.mkdir(parents=True, exist_ok=True)

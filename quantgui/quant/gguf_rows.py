@@ -116,8 +116,7 @@ def _parameters(kind: FileType) -> tuple[Parameter, ...]:
         Parameter(
             "imatrix",
             "Importance matrix",
-            "A file that says which inputs of each tensor matter most; lower bits need one. "
-            "“quantgui imatrix” makes it on the command line.",
+            "A file that says which inputs of each tensor matter most; lower bits need one.",
             "",
             shapes_scheme=False,
             is_file=True,

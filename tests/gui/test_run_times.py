@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from quantgui.gui.run_times import TimeBook
-from quantgui.jobs.events import Cancelled
-from quantgui.jobs.fold import fold
+from quantgui.jobs.events import Cancelled, Finished, ImatrixResult, Stage, Started
+from quantgui.jobs.fold import RunState, fold
+from quantgui.jobs.job import ImatrixJob
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from tests.gui.tapes import quantize_tape
 
@@ -49,3 +50,16 @@ def test_only_finished_quantizations_teach(tmp_path: Path) -> None:
     book.learn(fold(quantize_tape().state(20), Cancelled(), 99.0))
     book.learn(replace(quantize_tape().state(), job=replace(quantize_tape().job, resume="0a")))
     assert book.predict(INT4, 10**6, "cpu") is None
+
+
+def test_an_importance_matrix_teaches_the_time_of_the_next(tmp_path: Path) -> None:
+    book = TimeBook(tmp_path / "times.json")
+    assert book.predict_importance(1000, 64, "cpu") is None
+    run = RunState(ImatrixJob("/models/demo", "/out/demo.imatrix.gguf"), started_at=0.0)
+    run = fold(fold(run, Stage("Reading the model"), 1.0), Started("x", 1000, 2), 3.0)
+    book.learn(fold(run, Cancelled(), 13.0))
+    assert book.predict_importance(1000, 64, "cpu") is None
+    book.learn(fold(run, Finished(imatrix=ImatrixResult("/out/demo.imatrix.gguf", 2, 64, (), 12.0)), 13.0))
+    assert book.predict_importance(1000, 64, "cpu") == pytest.approx(13.0)
+    assert book.predict_importance(1000, 128, "cpu") == pytest.approx(23.0)
+    assert book.predict_importance(1000, 64, "cuda:0") is None

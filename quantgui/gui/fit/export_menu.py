@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 from quantgui.fit.commands import command_for
 from quantgui.fit.export import estimate_json, estimates_csv
 from quantgui.gui.app_state import AppState
-from quantgui.gui.saving import save_file
+from quantgui.gui.saving import file_name, save_file
 from quantgui.gui.widgets.buttons import button
 from quantgui.types import Checkpoint, UserError
 
@@ -71,7 +70,7 @@ def _checkpoint(state: AppState) -> Checkpoint:
 
 
 def _ask(state: AppState, parent: QWidget, suffix: str, save: Save) -> None:
-    name = re.sub(r"[^\w.-]+", "-", f"{_checkpoint(state).name.split('/')[-1]}-on-{state.hardware.name}")
+    name = file_name(f"{_checkpoint(state).name.split('/')[-1]}-on-{state.hardware.name}")
     chosen, _ = QFileDialog.getSaveFileName(parent, "Save the estimates", str(Path.home() / f"{name}.{suffix}"))
     if chosen:
         try:

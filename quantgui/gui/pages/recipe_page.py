@@ -22,6 +22,8 @@ from PySide6.QtWidgets import (
 from quantgui import units
 from quantgui.gui.app_state import AppState
 from quantgui.gui.commands import use_precision
+from quantgui.gui.importance.note import ImportanceNote
+from quantgui.gui.importance_state import PARAMETER as IMATRIX
 from quantgui.gui.pages import Page
 from quantgui.gui.recipe.advice import answers
 from quantgui.gui.recipe.advice_card import AdviceCard
@@ -61,7 +63,7 @@ class RecipePage(QWidget):
         self._frame = PageFrame("Recipe")
         self._model = TensorModel()
         self._table = TensorTable(self._model)
-        self._precision = PrecisionCard(state.remembered, state.remember)
+        self._precision = PrecisionCard(state.remembered, state.remember, {IMATRIX: lambda: ImportanceNote(state)})
         self._advice = AdviceCard(
             is_open=state.remembered("recipe.advice") != "closed",
             remember=lambda how: state.remember("recipe.advice", how),

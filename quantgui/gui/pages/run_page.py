@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QStackedLayout, QStackedWidget, QWidget
 
 from quantgui.gui.app_state import AppState
+from quantgui.gui.importance.dialog import show_importance_dialog
+from quantgui.gui.importance.note import COMPUTE
 from quantgui.gui.pages import Page
 from quantgui.gui.recipe.plan import finding
 from quantgui.gui.run.library_panel import FOLDERS_KEY, LibraryPanel
@@ -21,6 +25,7 @@ from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.jobs.events import Finished
 from quantgui.jobs.fold import RunStatus
 from quantgui.jobs.job import QuantizeJob
+from quantgui.types import UserError
 
 LIBRARY_WIDTH = 330
 REDRAW_MS = 100
@@ -55,7 +60,7 @@ class RunPage(QWidget):
 
     def start(self) -> None:
         """Start the run as it is set up: the primary button, and Ctrl+R."""
-        if not self._state.is_running:
+        if not self._state.runs.main.is_running:
             self._prepare.start()
 
     def set_up_again(self) -> None:
@@ -177,8 +182,17 @@ class RunPage(QWidget):
             self._frame.set_title(finding(plan, self._state.recipe), words)
         else:
             self._frame.set_title("This run cannot start yet")
-        self._frame.show_error(None if asks else objection)
+        self._frame.show_error(None if asks else objection, remedy=self._remedy(objection))
         self._start.setEnabled(self._prepare.is_ready)
+
+    def _remedy(self, objection: UserError | None) -> tuple[str, Callable[[], object]] | None:
+        """What a click can do about the objection: compute the importance matrix that a type needs."""
+        importance = self._state.importance
+        lacks = self._prepare.plan.needs_imatrix and not importance.path
+        is_wrong = importance.chosen is not None and importance.chosen.error is objection
+        if objection is None or not (lacks or is_wrong) or importance.objection:
+            return None
+        return COMPUTE, lambda: show_importance_dialog(self._state, self.window())
 
 
 def _scrolling(content: QWidget) -> QScrollArea:

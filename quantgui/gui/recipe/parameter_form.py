@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QWidget
@@ -18,13 +18,23 @@ LARGEST_WHOLE = 2**31 - 1
 
 
 class ParameterForm(QWidget):
-    """The fields of one precision. `changed` brings the parameters that differ from their defaults."""
+    """The fields of one precision. `changed` brings the parameters that differ from their defaults.
+
+    `notes` makes what stands below the field of a parameter, by its name.
+    """
 
     changed = Signal(dict)
 
-    def __init__(self, row: SchemeRow, parameters: Sequence[Parameter], values: Mapping[str, ParameterValue]) -> None:
+    def __init__(
+        self,
+        row: SchemeRow,
+        parameters: Sequence[Parameter],
+        values: Mapping[str, ParameterValue],
+        notes: Mapping[str, Callable[[], QWidget]] | None = None,
+    ) -> None:
         super().__init__()
         self._row = row
+        self._notes = notes or {}
         self._values = {p.name: values.get(p.name, p.default) for p in row.parameters}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -37,7 +47,7 @@ class ParameterForm(QWidget):
 
     def _add(self, parameter: Parameter) -> None:
         row = self._next_row
-        self._next_row += 3  # the field, its help, and a gap
+        self._next_row += 4  # the field, its help, its note, and a gap
         name = label(parameter.title)
         field = self._field(parameter, self._values[parameter.name])
         field.setAccessibleName(parameter.title)
@@ -51,7 +61,9 @@ class ParameterForm(QWidget):
         self._grid.addWidget(name, row, 0)
         self._grid.addWidget(field, row, 1)
         self._grid.addWidget(note, row + 1, 0, 1, 2)
-        self._grid.setRowMinimumHeight(row + 2, 8)
+        if parameter.name in self._notes:
+            self._grid.addWidget(self._notes[parameter.name](), row + 2, 0, 1, 2)
+        self._grid.setRowMinimumHeight(row + 3, 8)
 
     def _field(self, parameter: Parameter, value: ParameterValue) -> QWidget:
         """The widget that fits the parameter's kind of value."""

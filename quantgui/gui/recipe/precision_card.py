@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QMenu, QVBoxLayout, QWidgetAction
+from PySide6.QtWidgets import QLabel, QMenu, QVBoxLayout, QWidget, QWidgetAction
 
 from quantgui.gui.recipe.parameter_form import ParameterForm
 from quantgui.gui.recipe.scheme_list import SchemeList
@@ -30,9 +30,15 @@ class PrecisionCard(Card):
     parameters_changed = Signal(str, dict)  # id, and the parameters that differ from their defaults
     preset_chosen = Signal(object)  # a Preset
 
-    def __init__(self, remembered: Callable[[str], str], remember: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        remembered: Callable[[str], str],
+        remember: Callable[[str, str], None],
+        notes: Mapping[str, Callable[[], QWidget]],
+    ) -> None:
+        """`notes` makes what stands below the field of a parameter, by its name."""
         super().__init__("Precision")
-        self._remembered, self._remember = remembered, remember
+        self._remembered, self._remember, self._notes = remembered, remember, notes
         self._form_key: object = None
         self.schemes = SchemeList(rows_by_kind())
         self.schemes.chosen.connect(self.chosen)
@@ -82,7 +88,7 @@ class PrecisionCard(Card):
             self._settings.addWidget(fold)
 
     def _form(self, spec: SchemeSpec, parameters: list[Parameter]) -> ParameterForm:
-        form = ParameterForm(row(spec.id), parameters, spec.parameters)
+        form = ParameterForm(row(spec.id), parameters, spec.parameters, self._notes)
         form.changed.connect(lambda values: self.parameters_changed.emit(spec.id, values))
         return form
 

@@ -68,6 +68,7 @@ class PreparePanel(QWidget):
         self._lay_out()
         for signal in (state.checkpoint_changed, state.plans.changed, state.settings_changed):
             signal.connect(self.refresh)
+        state.importance.changed.connect(self._check)
         state.hardware_changed.connect(self._fill_devices)
         state.runs_changed.connect(self.refresh)
         self._fill_devices()
@@ -205,7 +206,8 @@ class PreparePanel(QWidget):
     def _check(self) -> None:
         """The preflight that the run begins with."""
         self._warnings: tuple[str, ...] = ()
-        self._objection = self.plan.error
+        matrix = self._state.importance.chosen
+        self._objection = self.plan.error or (matrix.error if matrix is not None else None)
         checkpoint = self._state.checkpoint
         if checkpoint is None:
             self._objection = UserError("No model is open.", hint="Open one on the Model page.")

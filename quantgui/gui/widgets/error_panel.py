@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from quantgui.gui import diagnostics
-from quantgui.gui.widgets.buttons import icon_button, link
+from quantgui.gui.widgets.buttons import button, icon_button, link
 from quantgui.gui.widgets.icon_label import IconLabel
 from quantgui.gui.widgets.text import label, muted
 from quantgui.types import UserError
 
 
 class ErrorPanel(QFrame):
-    """`dismissed` follows a click on the cross; the owner then removes the panel."""
+    """`dismissed` follows a click on the cross; the owner then removes the panel.
+
+    `remedy` is a button that does what the hint says: its words and what it calls.
+    """
 
     dismissed = Signal()
 
-    def __init__(self, error: UserError, *, dismissable: bool = False, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        error: UserError,
+        *,
+        dismissable: bool = False,
+        remedy: tuple[str, Callable[[], object]] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setProperty("role", "error")
         self.setAccessibleName(f"Error: {error.message}")
@@ -36,8 +48,11 @@ class ErrorPanel(QFrame):
         if error.hint:
             words.addWidget(muted(error.hint))
         top.addLayout(words, 1)
+        beside = Qt.AlignmentFlag.AlignTop if remedy is None else Qt.AlignmentFlag.AlignVCenter
+        if remedy is not None:
+            top.addWidget(button(*remedy), 0, beside)
         self._toggle = link("Details", self._toggle_details)
-        top.addWidget(self._toggle, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(self._toggle, 0, beside)
         if dismissable:
             top.addWidget(icon_button("close", "Dismiss", self.dismissed.emit), 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(top)

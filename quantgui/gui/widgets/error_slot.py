@@ -21,8 +21,15 @@ class ErrorSlot(QWidget):
         self._panel: ErrorPanel | None = None
         self.hide()
 
-    def show_error(self, error: UserError | None, dismissed: Callable[[], object] | None = None) -> None:
-        """Show `error`, or nothing for None. With `dismissed` it has a cross, which calls that."""
+    def show_error(
+        self,
+        error: UserError | None,
+        dismissed: Callable[[], object] | None = None,
+        remedy: tuple[str, Callable[[], object]] | None = None,
+    ) -> None:
+        """Show `error`, or nothing for None. With `dismissed` it has a cross, which calls that; `remedy` is a button
+        that does what the hint says.
+        """
         if error is self._error:
             return
         if self._panel is not None:
@@ -31,7 +38,7 @@ class ErrorSlot(QWidget):
             self._panel = None
         self._error = error
         if error is not None:
-            self._panel = ErrorPanel(error, dismissable=dismissed is not None)
+            self._panel = ErrorPanel(error, dismissable=dismissed is not None, remedy=remedy)
             if dismissed is not None:
                 self._panel.dismissed.connect(dismissed)
             self._layout.addWidget(self._panel)

@@ -55,9 +55,16 @@ class PageFrame(QWidget):
         self._subtitle.setText(subtitle)
         self._subtitle.setVisible(bool(subtitle))
 
-    def show_error(self, error: UserError | None, dismissed: Callable[[], object] | None = None) -> None:
-        """Show what went wrong below the title, or nothing for None. With `dismissed` it can be put away."""
-        self._error.show_error(error, dismissed)
+    def show_error(
+        self,
+        error: UserError | None,
+        dismissed: Callable[[], object] | None = None,
+        remedy: tuple[str, Callable[[], object]] | None = None,
+    ) -> None:
+        """Show what went wrong below the title, or nothing for None. With `dismissed` it can be put away; `remedy` is
+        a button that does what the hint says.
+        """
+        self._error.show_error(error, dismissed, remedy)
 
     def _scroller(self) -> QScrollArea:
         area = QScrollArea()

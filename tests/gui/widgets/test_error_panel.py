@@ -44,3 +44,12 @@ def test_a_slot_shows_one_error_at_a_time(qtbot) -> None:
     assert not slot.isHidden()
     slot.show_error(None)
     assert slot.isHidden()
+
+
+def test_a_remedy_does_what_the_hint_says(qtbot) -> None:
+    done = []
+    slot = ErrorSlot()
+    qtbot.addWidget(slot)
+    slot.show_error(ERROR, remedy=("Make room", lambda: done.append("room")))
+    press(slot, "Make room")
+    assert done == ["room"]
