@@ -18,10 +18,10 @@ SAMPLE_TOKENS = 512
 class InputStatistics:
     """Magnitudes per channel, H, and some inputs themselves; all float32 on the inputs' device."""
 
-    def __init__(self, features: int, device: torch.device) -> None:
+    def __init__(self, features: int, device: torch.device, *, products: bool = True) -> None:
         import torch
 
-        self.hessian = Hessian(features, device)
+        self._hessian = Hessian(features, device) if products else None
         self.tokens = 0
         self.largest = torch.zeros(features, device=device)
         """The largest magnitude of each channel."""
@@ -33,7 +33,8 @@ class InputStatistics:
         """Adds float32 inputs [tokens, features]."""
         import torch
 
-        self.hessian.add(inputs)
+        if self._hessian is not None:
+            self._hessian.add(inputs)
         magnitudes = inputs.abs()
         self._kept.append(inputs[-self.tokens % self._stride :: self._stride].clone())
         self.tokens += len(inputs)
@@ -42,6 +43,12 @@ class InputStatistics:
         while sum(map(len, self._kept)) > 2 * SAMPLE_TOKENS:
             self._kept = [torch.cat(self._kept)[::2].clone()]
             self._stride *= 2
+
+    @property
+    def hessian(self) -> Hessian:
+        """H, where products were asked for."""
+        assert self._hessian is not None
+        return self._hessian
 
     @property
     def mean(self) -> torch.Tensor:
@@ -56,10 +63,11 @@ class InputStatistics:
         return torch.cat(self._kept)
 
 
-def gather(block: Block, names: Iterable[str]) -> dict[str, InputStatistics]:
+def gather(block: Block, names: Iterable[str], *, products: bool = True) -> dict[str, InputStatistics]:
     """By name, for each of these linears that a token reaches. Linears that share their inputs share the statistics.
 
-    Memory: 4 x features^2 bytes for each group of linears. Raises UserError where inputs are not finite or too large.
+    With `products` they have an H, which takes more time than the block itself and 4 x features^2 bytes for each group
+    of linears. Raises UserError where inputs are not finite, or too large for an H.
     """
     wanted = set(names)
     groups = [[name for name in group if name in wanted] for group in block.input_groups()]
@@ -67,10 +75,10 @@ def gather(block: Block, names: Iterable[str]) -> dict[str, InputStatistics]:
 
     def visit(name: str, inputs: torch.Tensor) -> None:
         if name not in found:
-            found[name] = InputStatistics(inputs.shape[1], inputs.device)
+            found[name] = InputStatistics(inputs.shape[1], inputs.device, products=products)
         found[name].add(inputs)
 
     block.capture(visit, [group[0] for group in groups if group])
-    for name, statistics in found.items():
+    for name, statistics in found.items() if products else ():
         statistics.hessian.check(name)
     return {name: found[group[0]] for group in groups if group and group[0] in found for name in group}

@@ -66,13 +66,14 @@ def find_pairs(block: Block) -> list[ScalePair]:
     config = next((m.config for m in block.module.modules() if hasattr(m, "config")), None)
     pairs = []
     used: list[str] = []
+    before = block.output(0)
     for address, (inputs, names) in groups.items():
         is_norm = address in norms
         candidates = [norms[address]] if is_norm else _linear_candidates(block, used, inputs, config)
         for source, bias, rows in candidates:
             offset = _offset(block, source) if is_norm else 0.0
             pair = ScalePair(tuple(names), source, bias, rows, is_norm, offset)
-            if not set(names) & {source} and _holds(block, pair):
+            if not set(names) & {source} and _holds(block, pair, before):
                 pairs.append(pair)
                 break
         used += names
@@ -166,15 +167,14 @@ def _address(module: Any, leaf: str) -> int:
     return 0 if parameter is None else parameter.data_ptr()
 
 
-def _holds(block: Block, pair: ScalePair) -> bool:
-    """Whether random scales of the inputs can be undone at the source without a change of the block's output."""
+def _holds(block: Block, pair: ScalePair, before: torch.Tensor) -> bool:
+    """Whether random scales of the inputs can be undone at the source without a change of the output `before`."""
     import torch
 
     parameters = {**block.linears, **block.vectors}
     touched = {name: parameters[name].clone() for name in (*pair.linears, pair.source, pair.bias) if name}
     generator = torch.Generator().manual_seed(0)
     scales = pair.shared(torch.exp2(2 * torch.rand(len(pair.rows), generator=generator) - 1).to(pair.rows.device))
-    before = block.output(0)
     for name in pair.linears:
         parameters[name].mul_(scales)
     scaled = block.output(0)

@@ -27,6 +27,7 @@ class FoldedBlock:
 
     block: Block
     tensors: Mapping[str, Assignment]
+    products: bool = True  # whether the statistics have an H
     statistics: dict[str, InputStatistics] = field(init=False)
     """Of the inputs before any scaling, by name; a layer that no token reaches has none."""
     _rows: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -34,7 +35,7 @@ class FoldedBlock:
     _offsets: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.statistics = gather(self.block, self.tensors)
+        self.statistics = gather(self.block, self.tensors, products=self.products)
 
     def pairs(self) -> Iterator[ScalePair]:
         """The pairs that may be scaled: all linears, and a source that is one, are to be quantized.

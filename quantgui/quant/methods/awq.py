@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quantgui.calibration.hessian import output_error
+from quantgui.calibration.hessian import output_error, output_power
 from quantgui.calibration.walk import Block
 from quantgui.checkpoint.tensor_data import torch_dtype
 from quantgui.formats.awq import AwqLayout
@@ -109,12 +109,14 @@ def _quantize(folded: FoldedBlock, name: str) -> CalibratedTensor:
         limits = search_clipping(weight, scaled, group, rounding.round_trip)
         candidates.append(rounding.quantize(clip(weight, limits, group)))
 
+    power = output_power(hessian, original)
+
     def error(quantized: QuantizedRows) -> float:
-        return output_error(hessian, original, folded.unfolded(name, rounding.method.dequantize(quantized)))
+        return output_error(hessian, original, folded.unfolded(name, rounding.method.dequantize(quantized)), power)
 
     errors = [error(candidate) for candidate in candidates]
     best = min(range(len(candidates)), key=errors.__getitem__)
-    rounded = output_error(hessian, original, rounding.round_trip(original))
+    rounded = output_error(hessian, original, rounding.round_trip(original), power)
     weight.copy_(rounding.method.dequantize(candidates[best]))
     return CalibratedTensor(
         name, candidates[best], folded.fold_of(name), output_error_rounded=rounded, output_error=errors[best]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from quantgui.calibration.hessian import Hessian, output_error
+from quantgui.calibration.hessian import Hessian, output_error, output_power
 from quantgui.calibration.walk import Block
 from quantgui.formats.gptq import GptqLayout
 from quantgui.formats.pack_quantized import PackQuantized
@@ -244,10 +244,11 @@ def _quantize(block: Block, name: str, assignment: Assignment, hessian: Hessian 
     settings = _settings(assignment)
     damping = float(settings.get("damping", 0.01))
     problem = prepare(hessian.matrix, damping, act_order=method.takes_most_active_first, name=name)
-    rounded = best = output_error(hessian.matrix, weight, dequantized)
+    power = output_power(hessian.matrix, weight)
+    rounded = best = output_error(hessian.matrix, weight, dequantized, power)
     solved = method.solve(weight, problem, scale_dtype)
     after = method.dequantize(solved)
-    if (error := output_error(hessian.matrix, weight, after)) <= rounded:
+    if (error := output_error(hessian.matrix, weight, after, power)) <= rounded:
         quantized, dequantized, best = solved, after, error
     weight.copy_(dequantized)
     return CalibratedTensor(name, quantized, output_error_rounded=rounded, output_error=best)

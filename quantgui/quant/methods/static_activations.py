@@ -68,7 +68,7 @@ class StaticBlocks:
 
     def quantize_block(self, block: Block, tensors: Mapping[str, Assignment]) -> Iterator[CalibratedTensor]:
         """See `CalibratedArithmetic`. Raises UserError for a layer that no token reaches: nothing can be said of it."""
-        folded = FoldedBlock(block, tensors)
+        folded = FoldedBlock(block, tensors, products=False)
         if lost := sorted(set(tensors) - set(folded.statistics)):
             raise UserError(
                 f"No calibration token reached {lost[0]}, so its inputs have no scale.",
