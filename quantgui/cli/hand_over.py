@@ -17,12 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, choices=[program.value for program in Program], help="the program")
     parser.add_argument("--name", default="", help="what Ollama is to call it (default: the file's name)")
     parser.add_argument("--folder", default="", help="LM Studio's folder of models (default: ~/.lmstudio/models)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a Modelfile that QuantGUI has not written")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines; the last one is terminal")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit code."""
-    job = HandOverJob(absolute(options.model), Program(options.to), options.name, options.folder)
+    program = Program(options.to)
+    job = HandOverJob(absolute(options.model), program, options.name, options.folder, options.overwrite)
     finished = run_job(job, as_json=options.json)
     if finished is None or finished.handed_over is None:
         return 1

@@ -62,10 +62,10 @@ class Runs(QObject):
         if not self._is_busy():
             self.trial.start(result, prompt, tokens, temperature)
 
-    def hand_over(self, source: str, program: Program) -> None:
-        """Give a GGUF file to another program."""
+    def hand_over(self, source: str, program: Program, *, overwrite: bool = False) -> None:
+        """Give a GGUF file to another program; with `overwrite` in place of somebody else's Modelfile."""
         if not self._is_busy():
-            self.handover.start(HandOverJob(source, program))
+            self.handover.start(HandOverJob(source, program, overwrite=overwrite))
 
     def compute_importance(self, job: ImatrixJob) -> None:
         """Compute an importance matrix."""

@@ -178,6 +178,7 @@ class HandOverJob:
     program: Program
     name: str = ""  # in Ollama; "": the file's name
     folder: str = ""  # LM Studio's models; "": where it usually keeps them
+    overwrite: bool = False  # a Modelfile of somebody else may be replaced
     id: str = field(default_factory=new_job_id)
 
 

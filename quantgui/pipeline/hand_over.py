@@ -8,7 +8,15 @@ import subprocess
 from pathlib import Path
 
 from quantgui.checkpoint.gguf_header import SkippedValue, read_gguf, read_raw_keys
-from quantgui.formats.gguf.handover import llama_command, lm_studio_path, modelfile, ollama_command, ollama_name
+from quantgui.formats.gguf.handover import (
+    is_foreign,
+    llama_command,
+    lm_studio_path,
+    modelfile,
+    modelfile_path,
+    ollama_command,
+    ollama_name,
+)
 from quantgui.jobs.events import HandOverResult, Stage
 from quantgui.jobs.job import HandOverJob, Program
 from quantgui.pipeline import Emit
@@ -38,7 +46,13 @@ def hand_over(job: HandOverJob, emit: Emit) -> HandOverResult:
 def _to_ollama(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit) -> HandOverResult:
     name = ollama_name(job.name or path.stem)
     context = checkpoint.config.context_length if checkpoint.config is not None else None
-    written = path.with_name(f"{path.name}.Modelfile")
+    written = modelfile_path(path)
+    if not job.overwrite and is_foreign(written):
+        raise UserError(
+            f"There is a {written.name} already, and it is not as QuantGUI wrote it.",
+            hint="Rename it, or allow it to be replaced with --overwrite.",
+            details=str(written),
+        )
     written.write_text(modelfile(path, _chat_template(path), context), encoding="utf-8")
     command = ollama_command(name, written)
     program = shutil.which("ollama")

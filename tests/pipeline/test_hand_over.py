@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -38,6 +40,23 @@ def test_ollama_gets_a_modelfile_and_the_command(model: Path, tmp_path: Path, mo
     assert result.path == f"{model}.Modelfile"
     assert "<|im_start|>user" in text and "num_ctx 128" in text
     assert result.command == f"ollama create tiny-f32 -f {result.path}"
+
+
+@pytest.mark.parametrize("change", [lambda text: "FROM mine\n", lambda text: text + "PARAMETER temperature 0.2\n"])
+def test_a_modelfile_of_somebody_else_is_only_replaced_on_demand(
+    change: Callable[[str], str], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    job = HandOverJob(str(model), Program.OLLAMA)
+    ours = Path(hand_over(job, ignore).path)
+    text = ours.read_text()
+    hand_over(job, ignore)  # our own, as it was: nothing is lost
+    ours.write_text(change(text))
+    with pytest.raises(UserError, match="not as QuantGUI wrote it") as caught:
+        hand_over(job, ignore)
+    assert "--overwrite" in caught.value.hint and ours.read_text() == change(text)
+    hand_over(replace(job, overwrite=True), ignore)
+    assert ours.read_text() == text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script stands in for the program")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from quantgui.types import UserError
 
 LONGEST_CONTEXT = 8192
 """Ollama reserves memory for the whole context, so a Modelfile does not ask for the longest one a model can take."""
+MOST_BYTES = 2**20
+"""More than a Modelfile has: what is longer is not ours."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}(?::[a-z0-9][a-z0-9._-]{0,79})?")
 _PLAIN = re.compile(r"[\w.+-]{1,80}")
 
@@ -77,7 +80,29 @@ def modelfile(path: Path, chat_template: str | None, context_length: int | None,
         lines.append(f"PARAMETER num_ctx {min(context_length, LONGEST_CONTEXT)}")
     stops = dict.fromkeys((*(style.stops if style is not None else ()), *stop))
     lines += [f"PARAMETER stop {_quoted(word)}" for word in stops]
-    return "\n".join(lines) + "\n"
+    body = "\n".join(lines) + "\n"
+    return f"{_mark(body)}\n{body}"
+
+
+def modelfile_path(path: Path) -> Path:
+    """Where the Modelfile of a GGUF file lies: beside it."""
+    return path.with_name(f"{path.name}.Modelfile")
+
+
+def is_foreign(modelfile: Path) -> bool:
+    """Whether a file is there that is not as we wrote it: somebody else's, or changed since. Raises OSError."""
+    try:
+        with modelfile.open("rb") as stream:
+            text = stream.read(MOST_BYTES).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return False
+    mark, _, body = text.partition("\n")
+    return mark != _mark(body)
+
+
+def _mark(body: str) -> str:
+    """The first line of our Modelfiles, a comment: its checksum tells whether somebody has changed the rest."""
+    return f"# Written by QuantGUI, checksum {zlib.crc32(body.encode()):08x}"
 
 
 def ollama_name(wanted: str) -> str:

@@ -13,8 +13,9 @@ from quantgui import units
 from quantgui.gui.app_state import AppState
 from quantgui.gui.run.places import library_folders
 from quantgui.gui.run.result_panel import open_folder
-from quantgui.gui.widgets.buttons import button, icon_button, link
+from quantgui.gui.widgets.buttons import icon_button, link
 from quantgui.gui.widgets.card import Card
+from quantgui.gui.widgets.question import QuestionSlot
 from quantgui.gui.widgets.text import line, muted, small
 from quantgui.jobs.run_library import (
     FinishedRun,
@@ -86,7 +87,7 @@ class LibraryPanel(Card):
         )
         row = _Row(name, _describe(run), actions)
         actions[1].clicked.connect(
-            lambda: row.ask("Delete all files of this run?", "Delete", lambda: self._delete(run))
+            lambda: row.question.ask("Delete all files of this run?", "Delete", lambda: self._delete(run))
         )
         return row
 
@@ -111,7 +112,7 @@ class LibraryPanel(Card):
 
 
 class _Row(QWidget):
-    """Two lines and their buttons; `ask` puts a question in their place."""
+    """Two lines and their buttons, and below them the question that one of these asks."""
 
     def __init__(self, name: QWidget, words: str, actions: tuple[QWidget, ...]) -> None:
         super().__init__()
@@ -127,31 +128,12 @@ class _Row(QWidget):
         self._words = small(words)
         self._words.setContentsMargins(5, 0, 0, 0)
         lines.addWidget(self._words)
-        self._question: QWidget | None = None
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(4)
-        self._layout.addLayout(lines)
-
-    def ask(self, question: str, action: str, agreed: Callable[[], None]) -> None:
-        """Ask below the lines; nothing happens until `action` is pressed."""
-        if self._question is not None:
-            return
-        self._question = box = QWidget()
-        row = QHBoxLayout(box)
-        row.setContentsMargins(5, 0, 0, 0)
-        row.addWidget(small(question), 1)
-        row.addWidget(button(action, agreed))
-        keep = button("Keep", self._answered)
-        row.addWidget(keep)
-        self._layout.addWidget(box)
-        keep.setFocus()
-
-    def _answered(self) -> None:
-        if self._question is not None:
-            self._question.hide()
-            self._question.deleteLater()
-            self._question = None
+        self.question = QuestionSlot()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(lines)
+        layout.addWidget(self.question)
 
 
 def _describe(run: FinishedRun) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit
 
+from quantgui.formats.gguf.handover import is_foreign, modelfile_path
 from quantgui.gui.app_state import AppState
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.error_slot import ErrorSlot
+from quantgui.gui.widgets.question import QuestionSlot
 from quantgui.gui.widgets.text import muted
 from quantgui.jobs.events import Failed, Finished, QuantizeResult
 from quantgui.jobs.fold import RunState, RunStatus
@@ -32,6 +36,7 @@ class HandOverCard(Card):
         self._copy = button("Copy", self._copy_command, icon="copy")
         self._error = ErrorSlot()
         self._failed: object = None
+        self._question = QuestionSlot()
         self._buttons = [
             button(title, lambda program=program: self._hand_over(program)) for program, title in TITLES.items()
         ]
@@ -44,6 +49,7 @@ class HandOverCard(Card):
         command.addWidget(self._copy)
         self.body.addWidget(self._words)
         self.body.addLayout(line)
+        self.body.addWidget(self._question)
         self.body.addLayout(command)
         self.body.addWidget(self._error)
         for signal in (state.runs.handover.changed, state.run_changed):
@@ -51,7 +57,16 @@ class HandOverCard(Card):
         self._show()
 
     def _hand_over(self, program: Program) -> None:
-        self._state.runs.hand_over(self._source, program)
+        self._question.withdraw()
+        written = modelfile_path(Path(self._source))
+        if program is Program.OLLAMA and _is_foreign(written):
+            self._question.ask(
+                f"{written.name} is there already, and not as QuantGUI wrote it. Replace it?",
+                "Replace",
+                lambda: self._state.runs.hand_over(self._source, program, overwrite=True),
+            )
+        else:
+            self._state.runs.hand_over(self._source, program)
 
     def _copy_command(self) -> None:
         QGuiApplication.clipboard().setText(self._command.text())
@@ -81,3 +96,11 @@ class HandOverCard(Card):
     def _run(self) -> RunState | None:
         run = self._state.runs.handover.state
         return run if run is not None and isinstance(run.job, HandOverJob) and run.job.source == self._source else None
+
+
+def _is_foreign(modelfile: Path) -> bool:
+    """Whether to ask first; what cannot be read is left to the job, which says why."""
+    try:
+        return is_foreign(modelfile)
+    except OSError:
+        return False

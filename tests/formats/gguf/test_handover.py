@@ -13,7 +13,7 @@ CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_e
 
 def test_a_modelfile_names_the_file_the_template_and_where_answers_end() -> None:
     text = modelfile(Path("/models/My model.gguf"), CHATML, 131072, ["</s>"])
-    assert text.startswith('FROM "/models/My model.gguf"\nTEMPLATE """')
+    assert text.split("\n", 1)[1].startswith('FROM "/models/My model.gguf"\nTEMPLATE """')
     assert "<|im_start|>user\n{{ .Prompt }}<|im_end|>" in text
     assert "PARAMETER num_ctx 8192\n" in text
     assert text.endswith('PARAMETER stop "<|im_start|>"\nPARAMETER stop "<|im_end|>"\nPARAMETER stop "</s>"\n')
@@ -25,7 +25,7 @@ def test_a_model_without_conversations_continues_texts() -> None:
 
 
 def test_an_unknown_template_is_left_to_ollama() -> None:
-    assert modelfile(Path("/m.gguf"), "{{ something new }}", None) == 'FROM "/m.gguf"\n'
+    assert modelfile(Path("/m.gguf"), "{{ something new }}", None).endswith('\nFROM "/m.gguf"\n')
 
 
 @pytest.mark.parametrize("name", ['a"b.gguf', "a\nFROM b.gguf"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
@@ -48,6 +50,21 @@ def test_a_button_hands_the_file_over_and_shows_the_command(card: HandOverCard, 
     end(state, Finished(handed_over=HandOverResult("out.gguf.Modelfile", "ollama run out", "Ollama knows it.")))
     assert (card._words.text(), card._command.text()) == ("Ollama knows it.", "ollama run out")
     assert card._command.isVisibleTo(card)
+
+
+def test_somebody_elses_modelfile_is_asked_about_before_it_is_replaced(
+    card: HandOverCard, state: AppState, tmp_path: Path
+) -> None:
+    card._source = str(tmp_path / "out.gguf")
+    (tmp_path / "out.gguf.Modelfile").write_text("FROM mine\n")
+    press(card, "Ollama")
+    assert state.runs.handover.state is None and card._question.isVisibleTo(card)
+    press(card, "Keep")
+    assert state.runs.handover.state is None and not card._question.isVisibleTo(card)
+    press(card, "Ollama")
+    press(card, "Replace")
+    job = state.runs.handover.state and state.runs.handover.state.job
+    assert isinstance(job, HandOverJob) and job.overwrite and not card._question.isVisibleTo(card)
 
 
 def test_a_refusal_stands_in_the_card(card: HandOverCard, state: AppState) -> None:
