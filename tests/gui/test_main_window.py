@@ -56,6 +56,12 @@ def test_no_two_pages_share_a_shortcut(window) -> None:
     assert len(set(shortcuts)) == len(shortcuts)
 
 
+def test_the_steps_of_the_rail_are_numbered_without_a_gap(window) -> None:
+    frame, _ = window
+    steps = [page.shortcut for page in frame.pages.values() if not page.at_foot]
+    assert steps == [f"Ctrl+{place}" for place in range(1, len(steps) + 1)]
+
+
 def test_everything_that_takes_the_focus_has_a_name(window) -> None:
     frame, state = window
     nameless = []

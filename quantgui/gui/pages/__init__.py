@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class Page:
     title: str
     order: int
     icon: str  # name of an SVG in resources/icons
-    shortcut: str  # "Ctrl+1"
     make: Callable[[AppState], QWidget]
+    shortcut: str = ""  # of a page at the foot; the others have Ctrl and their place
     at_foot: bool = False
     tip: str = ""  # one sentence: what this page answers
 
@@ -37,7 +37,10 @@ class Startable(Protocol):
 
 
 def discover() -> tuple[Page, ...]:
-    """Every page of this folder, in the order of the rail."""
+    """Every page of this folder in the order of the rail; Ctrl+1 is the first of its steps, and so on."""
     names = [info.name for info in pkgutil.iter_modules(__path__)]
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return tuple(sorted((m.PAGE for m in modules if hasattr(m, "PAGE")), key=lambda page: (page.at_foot, page.order)))
+    pages = sorted((m.PAGE for m in modules if hasattr(m, "PAGE")), key=lambda page: page.order)
+    steps = [page for page in pages if not page.at_foot]
+    numbered = [replace(page, shortcut=f"Ctrl+{place}") for place, page in enumerate(steps, 1)]
+    return (*numbered, *(page for page in pages if page.at_foot))

@@ -20,7 +20,6 @@ PAGE = Page(
     title="Fit",
     order=20,
     icon="fit",
-    shortcut="Ctrl+2",
     make=make,
     tip="Which precision fits this hardware, at which context?",
 )

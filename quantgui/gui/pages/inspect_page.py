@@ -20,7 +20,6 @@ PAGE = Page(
     "Inspect",
     50,
     "inspect",
-    "Ctrl+5",
     _make,
     tip="Each tensor before and after: distributions, errors, and where in the model they sit.",
 )

@@ -246,7 +246,6 @@ PAGE = Page(
     title="Model",
     order=10,
     icon="model",
-    shortcut="Ctrl+1",
     make=ModelPage,
     tip="What is in this model, and how large is it?",
 )

@@ -306,7 +306,6 @@ PAGE = Page(
     "Recipe",
     30,
     "recipe",
-    "Ctrl+3",
     RecipePage,
     tip="Which tensor gets which precision, and what that makes of the model's size.",
 )

@@ -224,7 +224,6 @@ PAGE = Page(
     "Report",
     70,
     "report",
-    "Ctrl+7",
     ReportPage,
     tip="What the last run found, as one file to keep or send.",
 )

@@ -214,7 +214,6 @@ PAGE = Page(
     "Run",
     40,
     "run",
-    "Ctrl+4",
     RunPage,
     tip="Writes the quantized model: what will happen, how far it is, and what came out.",
 )

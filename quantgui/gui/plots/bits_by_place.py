@@ -24,7 +24,10 @@ LEAST_SHARE = 0.002
 
 
 class BitsByPlace(PlotPanel):
-    """A GGUF file from its first byte to its last; other models as if their tensors lay one behind the other."""
+    """A GGUF file from its first byte to its last; other models as if their tensors lay one behind the other.
+
+    A click shows the tensor that lies there.
+    """
 
     def __init__(self, source: Source) -> None:
         self._bottom = ValueAxis("bottom", "Place")
@@ -36,6 +39,7 @@ class BitsByPlace(PlotPanel):
         self._placed: list[tuple[int, TensorReport]] = []
         self._scale = MB
         self.canvas.hovered.connect(self._hovered)
+        self.canvas.clicked.connect(self._clicked)
         self.canvas.left.connect(lambda: self.set_readout(""))
         self.canvas.restyled.connect(self._redraw)
         self._redraw()
@@ -101,8 +105,16 @@ class BitsByPlace(PlotPanel):
         first, report = self._placed[0]
         return f"{words} behind a header of {units.file_size(first)}" if report.offset is not None else words
 
+    def _at(self, x: float) -> tuple[int, TensorReport] | None:
+        """The tensor that lies at `x` of the axis, with its first byte."""
+        return next((e for e in self._placed if e[0] <= x * self._scale < _end(e)), None)
+
+    def _clicked(self, x: float) -> None:
+        if (found := self._at(x)) is not None:
+            self._source.select_tensor(found[1].name)
+
     def _hovered(self, x: float) -> None:
-        found = next((e for e in self._placed if e[0] <= x * self._scale < _end(e)), None)
+        found = self._at(x)
         if found is None:
             self.set_readout("")
             return

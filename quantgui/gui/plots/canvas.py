@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import pyqtgraph as pg
+from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPen, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy
@@ -21,6 +22,7 @@ class Canvas(pg.PlotWidget):
     """Two axes and what a panel draws into them. The wheel scrolls the page; with Ctrl it zooms."""
 
     hovered = Signal(float)  # x under the pointer, in data units
+    clicked = Signal(float)  # x under the pointer; dragging zooms and is no click
     left = Signal()
     restyled = Signal()  # the theme changed: draw again in its colours
 
@@ -48,6 +50,7 @@ class Canvas(pg.PlotWidget):
         self.crosshair = pg.InfiniteLine(angle=90)
         self.crosshair.setVisible(False)
         self.crosshair.setZValue(50)
+        self.plot.scene().sigMouseClicked.connect(self._clicked)
         self.restyle()
 
     def sizeHint(self) -> QSize:
@@ -130,6 +133,12 @@ class Canvas(pg.PlotWidget):
             self.hovered.emit(point.x())
         else:
             self.left.emit()
+
+    def _clicked(self, event: MouseClickEvent) -> None:
+        """The scene tells a click from the beginning of a zoom."""
+        inside = self.view.sceneBoundingRect().contains(event.scenePos())
+        if inside and event.button() == Qt.MouseButton.LeftButton and not event.double():
+            self.clicked.emit(self.view.mapSceneToView(event.scenePos()).x())
 
     def leaveEvent(self, ev: QEvent) -> None:
         """Hide the crosshair."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.plots.bits_by_place import BitsByPlace, placed
@@ -52,3 +54,29 @@ def test_the_pointer_names_the_tensor_and_the_caption_the_mean(qtbot: QtBot) -> 
     assert panel._readout_label.text() == "", "the header is no tensor"
     assert f"{run.reports.bits_per_weight:.2f}" in panel.caption
     assert "header" in panel.caption
+
+
+def test_a_click_shows_the_tensor_and_a_drag_zooms(qtbot: QtBot) -> None:
+    run = quantize_tape(2).state()
+    source = FakeSource(run, next(iter(run.reports)))
+    panel = BitsByPlace(source)
+    qtbot.addWidget(panel)
+    panel.resize(500, 220)
+    panel.show()
+    QApplication.processEvents()
+    start, report = next(entry for entry in placed(run.reports) if entry[1].module == "mlp.up")
+    view, canvas = panel.canvas.view, panel.canvas
+    scene = view.mapViewToScene(QPointF((start + report.bytes_after / 2) / 1e6, 1))
+    point = canvas.mapFromScene(scene)
+    qtbot.mouseMove(canvas.viewport(), point)
+    qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=point)
+    assert source.selected_tensor == report.name
+    panel.refresh()
+    assert panel._marked is report
+    source.select_tensor(None)
+    qtbot.mousePress(canvas.viewport(), Qt.MouseButton.LeftButton, pos=point)
+    for step in (20, 40, 60):
+        qtbot.mouseMove(canvas.viewport(), point + QPoint(step, 20))
+        qtbot.wait(20)
+    qtbot.mouseRelease(canvas.viewport(), Qt.MouseButton.LeftButton, pos=point + QPoint(60, 20))
+    assert source.selected_tensor is None
