@@ -31,7 +31,7 @@ _TEXT_LENGTH = 8
 """GGUF states the length of every text in 8 bytes."""
 _FILES = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "vocab.txt"),
-    *("vocab.json", "merges.txt", "modules.json"),
+    *("vocab.json", "merges.txt", "tekken.json", "modules.json"),
 )
 """What the keys are made of."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from quantgui.formats.gguf.tokenizer.algorithms import vocabulary_of
-from quantgui.formats.gguf.tokenizer.files import read_json, sentence_piece_file, tokenizer_json
+from quantgui.formats.gguf.tokenizer.differences import check_bytes, differences
+from quantgui.formats.gguf.tokenizer.files import sentence_piece_file, tokenizer_json, tokenizer_settings
 from quantgui.formats.gguf.tokenizer.sentence_piece import read_sentence_piece
 from quantgui.formats.gguf.tokenizer.special import added_tokens, chat_templates, special_tokens
 from quantgui.formats.gguf.tokenizer.vocabulary import Vocabulary, padded_to, vocabulary_keys
@@ -25,10 +26,12 @@ def read_vocabulary(folder: Path, config: Mapping[str, Any], rows: int) -> Vocab
 
     Raises UserError where there is none, where it is damaged, and for algorithms that llama.cpp does not have.
     """
-    settings = read_json(folder / "tokenizer_config.json")
+    settings = tokenizer_settings(folder)
     try:
         data = tokenizer_json(folder)
         vocabulary = vocabulary_of(data, settings) if data else None
+        if vocabulary is not None:
+            vocabulary = replace(vocabulary, warnings=differences(data, vocabulary, folder.name))
         adds = added_tokens(data, settings)
     except _ODD as error:
         raise UserError(
@@ -45,6 +48,7 @@ def read_vocabulary(folder: Path, config: Mapping[str, Any], rows: int) -> Vocab
             )
         vocabulary = read_sentence_piece(path)
         adds = added_tokens({}, {"add_bos_token": vocabulary.model == "llama", **settings})
+    check_bytes(vocabulary)
     ids = {token.text: index for index, token in enumerate(vocabulary.tokens)}
     special = special_tokens(data, settings, config, ids)
     templates = chat_templates(folder, settings)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from quantgui.checkpoint.regular_file import is_file, read_capped
+from quantgui.formats.gguf.tokenizer import tekken
 from quantgui.types import UserError
 
 MAX_TOKENIZER_BYTES = 128 * 2**20
@@ -32,9 +33,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def tokenizer_json(folder: Path) -> dict[str, Any]:
-    """tokenizer.json, or what vocab.json with merges.txt, or vocab.txt, say; {} where there is none of them."""
+    """tokenizer.json, or what tekken.json, vocab.json with merges.txt, or vocab.txt say; {} where there is none."""
     if is_file(folder / "tokenizer.json"):
         return read_json(folder / "tokenizer.json")
+    if is_file(folder / tekken.FILE):
+        return tekken.tekken_as_tokenizer_json(read_json(folder / tekken.FILE))
     if is_file(folder / "vocab.json") and is_file(folder / "merges.txt"):
         lines = _lines(folder / "merges.txt")
         merges = [line for line in lines if line and not line.startswith("#version")]
@@ -50,6 +53,13 @@ def tokenizer_json(folder: Path) -> dict[str, Any]:
         model = {"type": "WordPiece", "vocab": vocab}
         return {"model": model, "normalizer": normalizer, "added_tokens": [*special, *_old_added_tokens(folder)]}
     return {}
+
+
+def tokenizer_settings(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json, or what it says beside every tekken.json."""
+    settings = read_json(folder / "tokenizer_config.json")
+    alone = not is_file(folder / "tokenizer.json") and is_file(folder / tekken.FILE)
+    return {**tekken.SETTINGS, **settings} if alone else settings
 
 
 def sentence_piece_file(folder: Path) -> Path | None:
