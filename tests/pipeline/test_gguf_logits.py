@@ -1,5 +1,6 @@
 """A converted F32 file in llama.cpp against transformers: the same predictions for every architecture."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from quantgui.pipeline import run
 from quantgui.pipeline.llama_check import TEXTS
 from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, SchemeSpec
+from tests.formats.gguf.tokenizer.test_tekken import PATTERN, by_rank, tekken, trained
+from tests.formats.gguf.tokenizer.test_tekken import TEXTS as RANKED
 from tests.pipeline.gguf_architectures import MODELS
 from tests.pipeline.gguf_models import write_byte_tokenizer
 
@@ -86,3 +89,19 @@ def test_texts_become_the_same_tokens(tmp_path):
         for text in (*TEXTS, "<|endoftext|>", "a<|endoftext|> b", "\u2028 \u00a0x\u200b", "0123456789" * 9, "'S 'll'D"):
             assert loaded.tokenize(text, parse_special=True) == tokenizer.encode(text).ids
         assert not loaded.adds_bos
+
+
+def test_a_tekken_file_makes_the_tokens_that_its_ranks_make(tmp_path):
+    import regex
+
+    source, vocab = tmp_path / "source", trained(24)
+    saved(source, *MODELS["llama tied"])
+    (source / "tokenizer.json").unlink()
+    (source / "tokenizer_config.json").unlink()
+    (source / "tekken.json").write_text(json.dumps(tekken(vocab)))
+    convert(source, tmp_path / "x.gguf")
+    with LlamaModel(tmp_path / "x.gguf") as loaded:
+        for text in (*TEXTS, *RANKED):
+            pieces = [part for piece in regex.findall(PATTERN, text) for part in by_rank(piece.encode(), vocab)]
+            assert loaded.tokenize(text) == [8 + vocab.index(piece) for piece in pieces]
+        assert (loaded.bos, loaded.eos, loaded.adds_bos) == (1, 2, True)
