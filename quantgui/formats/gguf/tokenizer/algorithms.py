@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from quantgui.formats.gguf.tokenizer.pre_tokenizer import UNKNOWN, pre_tokenizer_name
+from quantgui.formats.gguf.tokenizer.pre_tokenizer import pre_tokenizer_name
 from quantgui.formats.gguf.tokenizer.vocabulary import LOWEST_SCORE, Token, TokenKind, Vocabulary
 from quantgui.types import UserError
 
@@ -33,6 +33,8 @@ def vocabulary_of(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocab
     """
     model = data["model"]
     kind = model.get("type") or ("Unigram" if isinstance(model["vocab"], list) else "BPE")
+    if kind == "BPE" and (model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")):
+        raise UserError("llama.cpp has no tokenizer that marks where words continue or end, as this one does.")
     if kind == "BPE" and not _is_byte_level(data):
         kind = "SentencePiece"
     build = _ALGORITHMS.get(kind)
@@ -45,18 +47,11 @@ def vocabulary_of(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocab
 def _byte_level(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocabulary:
     model = data["model"]
     pre = pre_tokenizer_name(data, settings.get("clean_up_tokenization_spaces") is True)
-    warnings = []
-    if pre == UNKNOWN:
-        warnings.append(
-            "llama.cpp does not know how this tokenizer cuts a text into words. Some texts will become other tokens."
-        )
-    if any(step.get("add_prefix_space") for step in _parts(data.get("pre_tokenizer"))):
-        warnings.append("This tokenizer puts a space before every text, which llama.cpp does not do.")
     merges = [
         merge if isinstance(merge, str) else " ".join(_without_space(part) for part in merge)
         for merge in model["merges"]
     ]
-    return Vocabulary("gpt2", _listed(model["vocab"]), pre, merges, warnings=tuple(warnings))
+    return Vocabulary("gpt2", _listed(model["vocab"]), pre, merges)
 
 
 def _sentence_piece(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocabulary:
@@ -89,14 +84,19 @@ def _unigram(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocabulary
         Token(text, TokenKind.UNKNOWN if index == unknown else TokenKind.NORMAL, float(score))
         for index, (text, score) in enumerate(model["vocab"])
     ]
-    steps = list(_parts(data.get("normalizer")))
+    steps = list(parts(data.get("normalizer")))
     charsmap = next((s["precompiled_charsmap"] for s in steps if s.get("type") == "Precompiled"), None) or ""
     try:
         normalization = base64.b64decode(charsmap)
     except binascii.Error as error:
         raise ValueError(f"the map of characters: {error}") from None
-    removes = any(step.get("type") in ("Strip", "Replace") for step in steps)
-    return Vocabulary("t5", tokens, adds_space=_adds_space(data), removes_spaces=removes, normalization=normalization)
+    return Vocabulary(
+        "t5",
+        tokens,
+        adds_space=_adds_space(data),
+        removes_spaces=strips_repeated_spaces(data),
+        normalization=normalization,
+    )
 
 
 def _word_piece(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocabulary:
@@ -109,7 +109,7 @@ def _word_piece(data: Mapping[str, Any], settings: Mapping[str, Any]) -> Vocabul
         return text[2:] if text.startswith("##") else f"{SPACE}{text}"
 
     tokens = [Token(marked(token.text)) if token.text else token for token in _listed(data["model"]["vocab"])]
-    steps = list(_parts(data.get("normalizer")))
+    steps = list(parts(data.get("normalizer")))
     lowercases = any(step.get("type") == "Lowercase" or step.get("lowercase") for step in steps)
     return Vocabulary("bert", tokens, lowercases=None if lowercases else False)
 
@@ -123,13 +123,20 @@ _ALGORITHMS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Vocab
 
 
 def _is_byte_level(data: Mapping[str, Any]) -> bool:
-    steps = [*_parts(data.get("pre_tokenizer")), *_parts(data.get("decoder"))]
+    steps = [*parts(data.get("pre_tokenizer")), *parts(data.get("decoder"))]
     return any(step.get("type") == "ByteLevel" for step in steps)
+
+
+def strips_repeated_spaces(data: Mapping[str, Any]) -> bool:
+    """Whether the steps of a Unigram tokenizer leave one space of several, and none at the ends."""
+    steps = [*parts(data.get("normalizer")), *parts(data.get("pre_tokenizer"))]
+    squeezed = any(step.get("type") == "Replace" and "Regex" in step["pattern"] for step in steps)
+    return squeezed or any(step.get("type") in ("Strip", "WhitespaceSplit") for step in steps)
 
 
 def _adds_space(data: Mapping[str, Any]) -> bool:
     """Whether a space is put before every text."""
-    for step in (*_parts(data.get("normalizer")), *_parts(data.get("pre_tokenizer"))):
+    for step in (*parts(data.get("normalizer")), *parts(data.get("pre_tokenizer"))):
         if step.get("type") == "Prepend":
             return True
         if step.get("type") == "Metaspace":
@@ -137,8 +144,8 @@ def _adds_space(data: Mapping[str, Any]) -> bool:
     return False
 
 
-def _parts(step: Any) -> Iterator[Mapping[str, Any]]:
-    """A step, or the steps of a sequence of them."""
+def parts(step: Any) -> Iterator[Mapping[str, Any]]:
+    """A step of a tokenizer.json, or the steps of a sequence of them."""
     if not isinstance(step, Mapping):
         return
     inner = next((step[key] for key in ("pretokenizers", "normalizers", "decoders") if step.get(key)), None)
@@ -146,7 +153,7 @@ def _parts(step: Any) -> Iterator[Mapping[str, Any]]:
         yield step
         return
     for part in inner:
-        yield from _parts(part)
+        yield from parts(part)
 
 
 def _listed(vocab: Mapping[str, int]) -> list[Token]:

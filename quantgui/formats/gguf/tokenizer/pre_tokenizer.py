@@ -19,15 +19,15 @@ _REST_WITH_SLASH = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _BY_CASE = rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*%s"
 _ENGLISH = rf"(?i:{_CASES})?"
-_GPT2_REGEX = rf"{_CASES}| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+"
+GPT2_REGEX = rf"{_CASES}| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+"
 _CHINESE_AND_KANA = "[一-龥぀-ゟ゠-ヿ]+"
 _CHINESE_AND_KOREAN = "[一-龥ࠀ-一가-퟿]+"
-_DIGITS = "digits"
+DIGITS = "digits"
 """A step that is no regex of the file: every digit stands alone."""
 
-_NAMES: Mapping[tuple[str, ...], str] = {
-    (_GPT2_REGEX,): GPT2,
-    (_DIGITS, _GPT2_REGEX): "smollm",
+NAMES: Mapping[tuple[str, ...], str] = {
+    (GPT2_REGEX,): GPT2,
+    (DIGITS, GPT2_REGEX): "smollm",
     (rf"(?i:{_CASES})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_REST}",): "llama-bpe",
     (rf"(?i:{_CASES})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_REST}",): "qwen2",
     (
@@ -46,7 +46,7 @@ _NAMES: Mapping[tuple[str, ...], str] = {
         r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
         r"|\s*[\r\n]+|\s+(?!\S)|\s+",
     ): "deepseek-v3",
-    (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CHINESE_AND_KOREAN, _DIGITS): "deepseek-coder",
+    (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CHINESE_AND_KOREAN, DIGITS): "deepseek-coder",
     (" ?[^(\\s|[.,!?…。，、।۔،])]+",): "bloom",
 }
 """The regexes, in order, of every way that the convertible architectures use -> llama.cpp's name."""
@@ -60,7 +60,7 @@ def pre_tokenizer_name(data: Mapping[str, Any], cleans_spaces: bool = False) -> 
     `cleans_spaces` is tokenizer_config's clean_up_tokenization_spaces.
     """
     steps = tuple(_steps(data.get("pre_tokenizer")))
-    name = _NAMES.get(steps, UNKNOWN)
+    name = NAMES.get(steps, UNKNOWN)
     if name == "smollm" and cleans_spaces:
         return "starcoder"
     if not data["model"].get("ignore_merges"):
@@ -81,9 +81,9 @@ def _steps(step: Any) -> Iterator[str]:
             regex = pattern.get("Regex", pattern.get("String", "")) if isinstance(pattern, Mapping) else ""
             yield str(regex).replace("\r", r"\r").replace("\n", r"\n")
         case "Digits":
-            yield _DIGITS if step.get("individual_digits") else "digits together"
+            yield DIGITS if step.get("individual_digits") else "digits together"
         case "ByteLevel":
             if step.get("use_regex", True):
-                yield _GPT2_REGEX
+                yield GPT2_REGEX
         case other:
             yield str(other)

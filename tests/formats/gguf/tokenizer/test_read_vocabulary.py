@@ -10,6 +10,7 @@ from quantgui.formats.gguf.tokenizer import read_vocabulary
 from quantgui.formats.gguf.tokenizer.vocabulary import LOWEST_SCORE, TokenKind
 from quantgui.types import UserError
 
+BYTE_TOKENS = [f"<0x{byte:02X}>" for byte in range(256)]
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 
 
@@ -62,13 +63,19 @@ def test_a_text_of_two_tokens_stays_with_the_first(tmp_path):
 
 
 def test_sentence_piece_scores_follow_the_merges(tmp_path):
-    vocab = {"<unk>": 0, "<0x0A>": 1, "a": 2, "b": 3, "ab": 4, "aba": 5}
+    texts_in_order = ["<unk>", *BYTE_TOKENS, "a", "b", "ab", "aba"]
+    vocab = {text: index for index, text in enumerate(texts_in_order)}
     model = {"type": "BPE", "vocab": vocab, "merges": ["a b", "ab a"], "byte_fallback": True, "unk_token": "<unk>"}
     steps = [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]
     data = {"model": model, "normalizer": {"type": "Sequence", "normalizers": steps}, "pre_tokenizer": None}
-    made = read_vocabulary(write(tmp_path, tokenizer__json=data), {}, 6)
+    made = read_vocabulary(write(tmp_path, tokenizer__json=data), {}, len(vocab))
     assert (made.model, made.adds_space) == ("llama", True)
-    assert kinds(made)[:3] == [TokenKind.UNKNOWN, TokenKind.BYTE, TokenKind.NORMAL]
+    assert kinds(made)[:2] + kinds(made)[-2:] == [
+        TokenKind.UNKNOWN,
+        TokenKind.BYTE,
+        TokenKind.NORMAL,
+        TokenKind.NORMAL,
+    ]
     scores = {token.text: token.score for token in made.tokens}
     assert scores["ab"] > scores["aba"] > scores["a"]
 
@@ -146,11 +153,12 @@ def piece(text, score, kind=1):
 
 def test_a_sentence_piece_model_alone(tmp_path):
     trainer, normalizer = field(2, bytes([3 << 3, 2])), field(3, bytes([3 << 3, 0]))
-    model = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("▁a", -1) + piece("<0x00>", 0, 6) + trainer + normalizer
+    pieces = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("▁a", -1)
+    model = pieces + b"".join(piece(text, 0, 6) for text in BYTE_TOKENS) + trainer + normalizer
     (tmp_path / "tokenizer.model").write_bytes(model)
-    made = read_vocabulary(tmp_path, {"bos_token_id": 1}, 4)
-    assert (made.model, made.adds_space, texts(made)) == ("llama", False, ["<unk>", "<s>", "▁a", "<0x00>"])
-    assert kinds(made) == [TokenKind.UNKNOWN, TokenKind.CONTROL, TokenKind.NORMAL, TokenKind.BYTE]
+    made = read_vocabulary(tmp_path, {"bos_token_id": 1}, 259)
+    assert (made.model, made.adds_space, texts(made)) == ("llama", False, ["<unk>", "<s>", "▁a", *BYTE_TOKENS])
+    assert kinds(made)[:4] == [TokenKind.UNKNOWN, TokenKind.CONTROL, TokenKind.NORMAL, TokenKind.BYTE]
     assert (made.special, made.adds) == ({"bos": 1}, {"bos": True, "eos": False})
     for damaged in (model[:-3], piece("a", 0) + field(3, bytes([2 << 3, 5]))):  # a number as the map of characters
         (tmp_path / "tokenizer.model").write_bytes(damaged)

@@ -91,7 +91,7 @@ def test_ids_begin_behind_the_special_tokens(tmp_path):
     vocab = trained()
     (tmp_path / "tekken.json").write_text(json.dumps(tekken(vocab)))
     made = read_vocabulary(tmp_path, {}, len(vocab) + 10)
-    assert (made.model, made.pre, made.warnings) == ("gpt2", "tekken", ())
+    assert (made.model, made.pre) == ("gpt2", "tekken")
     assert [token.text for token in made.tokens[:5]] == ["<unk>", "<s>", "</s>", "<SPECIAL_3>", "<SPECIAL_4>"]
     assert made.tokens[8].text == byte_text(b"\0") == "Ā"
     assert {token.kind for token in made.tokens[:8]} == {TokenKind.CONTROL}
