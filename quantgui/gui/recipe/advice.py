@@ -53,8 +53,10 @@ _PURPOSES = (
     ),
     _Purpose(
         "Run on the processor",
-        "half the file of 16 bits, hardly any loss; transformers unpacks it in memory",
-        ("W8A8-dynamic", "INT8", "INT4"),
+        # bitsandbytes computes with packed weights on processors too: measured on 0.4 B parameters, LLM.int8 took 0.66
+        # times the memory of BF16 and NF4 twice its speed. compressed-tensors would be unpacked to 16 bits.
+        "the most precise that fits of those that stay packed in memory",
+        ("LLM.int8", "NF4"),
         Runtime.TRANSFORMERS,
         with_gpu=False,
     ),

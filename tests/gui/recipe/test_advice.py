@@ -8,11 +8,13 @@ from PySide6.QtWidgets import QPushButton
 from quantgui.checkpoint import open_checkpoint
 from quantgui.fit.estimate import estimate_all
 from quantgui.fit.settings import FitSettings
+from quantgui.fit.weights import recipe_weights
+from quantgui.gui.recipe import advice
 from quantgui.gui.recipe.advice import answers
 from quantgui.gui.recipe.advice_card import AdviceCard
 from quantgui.hardware.custom import custom_target
 from quantgui.quant.registry import build
-from quantgui.schemes.recipe import SchemeSpec
+from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import Runtime
 
 
@@ -42,7 +44,13 @@ def test_with_a_gpu_the_most_precise_that_fits(model):
 def test_without_a_gpu_the_processor_is_answered(model):
     by_purpose = {answer.purpose: answer for answer in answered(model, vram_gib=0)}
     assert "Serve with vLLM" not in by_purpose
-    assert by_purpose["Run on the processor"].spec is not None
+    assert by_purpose["Run on the processor"].spec == SchemeSpec("LLM.int8")
+
+
+def test_what_the_processor_is_advised_stays_packed_in_memory(model):
+    purpose = next(purpose for purpose in advice._PURPOSES if purpose.title == "Run on the processor")
+    for id_ in purpose.candidates:
+        assert recipe_weights(model, Recipe(SchemeSpec(id_))).unpacked is None
 
 
 def test_what_fits_nowhere_is_said(model):
