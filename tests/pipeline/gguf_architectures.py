@@ -52,6 +52,16 @@ LATENT = {
 LITE = {**LATENT, "q_lora_rank": None, "num_hidden_layers": 27, "hidden_size": 32, "intermediate_size": 32}
 """What llama.cpp tells by its 27 layers."""
 
+LINEAR = {
+    "num_hidden_layers": 4,
+    "layer_types": ["linear_attention"] * 3 + ["full_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "head_dim": 32,
+}
+
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama tied": ("LlamaConfig", {**GROUPED, "tie_word_embeddings": True}),
     "llama biases, odd heads": ("LlamaConfig", {**GROUPED, "attention_bias": True, "mlp_bias": True, "head_dim": 24}),
@@ -151,4 +161,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "Ernie4_5_MoeConfig",
         {**GROUPED, "moe_num_experts": 12, "moe_k": 3, "moe_intermediate_size": 32, "moe_num_shared_experts": 2},
     ),
+    "qwen3_next": ("Qwen3NextConfig", {**GROUPED, **SHARED, **LINEAR, "shared_expert_intermediate_size": 48}),
+    "qwen3_5": ("Qwen3_5TextConfig", {**GROUPED, **LINEAR}),
+    "qwen3_5_moe": ("Qwen3_5MoeTextConfig", {**GROUPED, **SHARED, **LINEAR, "shared_expert_intermediate_size": 48}),
 }

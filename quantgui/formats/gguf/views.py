@@ -112,7 +112,62 @@ def _latent_heads(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     return tensor.view(keys.heads, width, tensor.shape[1])
 
 
+def _expert_gate(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """Gate of fused experts [experts, 2 × inner, inputs]; one expert's own matrix stays."""
+    return _gate_rows(tensor, keys) if tensor.ndim == 3 else tensor
+
+
+def _expert_up(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _up_rows(tensor, keys) if tensor.ndim == 3 else tensor
+
+
+def _value_heads(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """Value heads of linear attention, which stand together with the key head they share: [keys, values, …] rows.
+
+    llama.cpp repeats the keys as a whole, so the first value head of every key comes first.
+    """
+    groups, heads = keys.size("linear_num_key_heads"), keys.size("linear_num_value_heads")
+    if tensor.shape[0] % heads or heads % groups:
+        raise UserError(f"{tensor.shape[0]} rows do not fit {heads} value heads of {groups} key heads.")
+    return tensor.view(groups, heads // groups, tensor.shape[0] // heads, *tensor.shape[1:]).transpose(0, 1)
+
+
+def _value_columns(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """The same for the inputs of a matrix."""
+    groups, heads = keys.size("linear_num_key_heads"), keys.size("linear_num_value_heads")
+    return tensor.view(tensor.shape[0], groups, heads // groups, tensor.shape[1] // heads).transpose(1, 2)
+
+
+def _values_last(tensor: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, ...]:
+    """Queries and keys in their order, then the value heads: rows of a projection, channels of a convolution."""
+    both = 2 * keys.size("linear_num_key_heads") * keys.size("linear_key_head_dim")
+    return tensor[:both], _value_heads(tensor[both:], keys)
+
+
+def _together(tensor: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, ...]:
+    """Qwen3-Next's query, key, values and gates of each key head: [key heads, query + key + values + gates, …]."""
+    groups, width = keys.size("linear_num_key_heads"), keys.size("linear_key_head_dim")
+    values = keys.size("linear_num_value_heads") // groups * keys.size("linear_value_head_dim")
+    if tensor.shape[0] != groups * 2 * (width + values):
+        raise UserError(f"{tensor.shape[0]} rows do not fit {groups} key heads.")
+    return tensor.view(groups, 2 * (width + values), *tensor.shape[1:]).split([width, width, values, values], 1)
+
+
+def _without_gates(tensor: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, ...]:
+    return _together(tensor, keys)[:3]
+
+
+def _gates_alone(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _together(tensor, keys)[3]
+
+
 _PAIRS: Mapping[str, View] = {"attn_q": _query_pairs, "attn_k": _key_pairs}
+_TILED_VALUES: Mapping[str, View] = {
+    **dict.fromkeys(("attn_gate", "ssm_alpha", "ssm_beta", "ssm_a", "ssm_dt"), _value_heads),
+    "attn_qkv": _values_last,
+    "ssm_conv1d": _values_last,
+    "ssm_out": _value_columns,
+}
 VIEWS: Mapping[str, Mapping[str, View]] = {
     "arcee": _PAIRS,
     "deepseek2": {"attn_k_b": _latent_keys, "attn_v_b": _latent_values},
@@ -135,6 +190,9 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
     "llama": _PAIRS,
     "mistral3": _PAIRS,
     "olmo": _PAIRS,
+    "qwen35": _TILED_VALUES,
+    "qwen35moe": {**_TILED_VALUES, "ffn_gate_exps": _expert_gate, "ffn_up_exps": _expert_up},
+    "qwen3next": {"attn_qkv": _without_gates, "attn_gate": _gates_alone},
     "smollm3": _PAIRS,
 }
 """Architecture -> name inside the layer -> how it is reordered."""
@@ -148,16 +206,22 @@ def packed_view(inside: str, blocks: PackedBlocks) -> PackedBlocks:
     return blocks if first is None else blocks[:, first::2]
 
 
-_SHIFTED_NORMS = frozenset({"gemma", "gemma2", "gemma3", "nemotron"})
+_SHIFTED_NORMS = frozenset({"gemma", "gemma2", "gemma3", "nemotron", "qwen35", "qwen35moe", "qwen3next"})
 """Architectures that store the weight of a norm less one."""
 
 
 def change_of(architecture: str, name: str) -> Change | None:
     """What is computed with the values of the GGUF tensor `name`, None where they stay."""
-    if architecture in _SHIFTED_NORMS and name.endswith("norm.weight"):
-        return _plus_one
-    return None
+    if name.endswith("ssm_a"):
+        return _decay
+    shifted = architecture in _SHIFTED_NORMS and name.endswith("norm.weight") and not name.endswith("ssm_norm.weight")
+    return _plus_one if shifted else None
 
 
 def _plus_one(values: torch.Tensor) -> torch.Tensor:
     return values + 1
+
+
+def _decay(values: torch.Tensor) -> torch.Tensor:
+    """State spaces store the logarithm of how fast a state decays."""
+    return -values.exp()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quantgui.formats.gguf.metadata import dense, encoders, experts, gemma
+from quantgui.formats.gguf.metadata import dense, encoders, experts, gemma, hybrid
 from quantgui.formats.gguf.metadata._shared import Builder
 
 BUILDERS: Mapping[str, Builder] = {
@@ -12,5 +12,6 @@ BUILDERS: Mapping[str, Builder] = {
     **encoders.BUILDERS,
     **experts.BUILDERS,
     **gemma.BUILDERS,
+    **hybrid.BUILDERS,
 }
 """general.architecture -> its keys."""
