@@ -87,12 +87,16 @@ def estimate_all(
 
 
 def estimate_gguf(
-    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings | None = None, imatrix: bool = False
+    checkpoint: Checkpoint,
+    hardware: HardwareTarget,
+    settings: FitSettings | None = None,
+    imatrix: bool = False,
+    corrections: Corrections | None = None,
 ) -> tuple[MemoryEstimate, ...]:
     """One estimate per GGUF file type, largest first; empty where llama.cpp's names for the model are not known."""
     settings = settings or FitSettings()
     weights = gguf_weights(checkpoint, imatrix or settings.imatrix)
-    return tuple(_estimates(checkpoint, weights, Runtime.LLAMA_CPP, hardware, settings))
+    return tuple(_estimates(checkpoint, weights, Runtime.LLAMA_CPP, hardware, settings, corrections))
 
 
 def estimate_recipe(

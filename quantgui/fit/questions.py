@@ -1,6 +1,7 @@
 """The questions people ask the other way round: given a row or a device, what is the most, the least, the best?
 
-Each answer is a sentence and the data behind it.
+Each answer is a sentence and the data behind it. `corrections` are what real runs taught (`fit.corrections`); answers
+rest on the same estimates as the table then.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cache
 from quantgui.checkpoint.architectures import tensor_shapes
 from quantgui.checkpoint.catalogue import CatalogueEntry, catalogue
 from quantgui.fit.budget import budget_of
+from quantgui.fit.corrections import Corrections
 from quantgui.fit.estimate import estimate_all, estimate_gguf, estimate_table
 from quantgui.fit.quality_loss import SLIGHT, quality_loss, severity
 from quantgui.fit.recommendation import SERVERS, Recommendation, recommend
@@ -78,21 +80,34 @@ def longest_context(estimate: MemoryEstimate) -> Answer:
     return Answer(f"{estimate.scheme_id} fits with up to {tokens} tokens.", estimate.longest_context, (estimate,))
 
 
-def most_slots(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, scheme_id: str) -> Answer:
+def most_slots(
+    checkpoint: Checkpoint,
+    hardware: HardwareTarget,
+    settings: FitSettings,
+    scheme_id: str,
+    corrections: Corrections | None = None,
+) -> Answer:
     """How many sequences of the context of `settings` fit at once under one row."""
-    if _row(checkpoint, hardware, replace(settings, batch=1), scheme_id).verdict is not Verdict.FITS:
+
+    def row_with(batch: int) -> MemoryEstimate:
+        return _row(checkpoint, hardware, replace(settings, batch=batch), scheme_id, corrections)
+
+    def fits(batch: int) -> bool:
+        return row_with(batch).verdict is Verdict.FITS
+
+    if not fits(1):
         return Answer(f"Not even one sequence of {count(settings.context)} tokens fits with {scheme_id}.", 0)
     low, high = 1, 2
-    while high < MAX_BATCH and _fits(checkpoint, hardware, replace(settings, batch=high), scheme_id):
+    while high < MAX_BATCH and fits(high):
         low, high = high, 2 * high
     high = min(high, MAX_BATCH + 1)
     while high - low > 1:
         middle = (low + high) // 2
-        if _fits(checkpoint, hardware, replace(settings, batch=middle), scheme_id):
+        if fits(middle):
             low = middle
         else:
             high = middle
-    row = _row(checkpoint, hardware, replace(settings, batch=low), scheme_id)
+    row = row_with(low)
     sequences = "1 sequence" if low == 1 else f"{count(low)} sequences"
     return Answer(f"{sequences} of {count(settings.context)} tokens fit at once with {scheme_id}.", low, (row,))
 
@@ -102,6 +117,7 @@ def smallest_device(
     settings: FitSettings,
     scheme_id: str,
     wanted: Callable[[CatalogueDevice], bool] | None = None,
+    corrections: Corrections | None = None,
 ) -> DeviceAnswer:
     """The catalogue device with the least memory on which a row fits; `wanted` narrows the choice."""
     least: int | None = None
@@ -109,7 +125,7 @@ def smallest_device(
         hardware = target(device.name, memory_gb=size)
         if least is not None and budget_of(hardware).primary_bytes < least:
             continue
-        row = _row(checkpoint, hardware, settings, scheme_id)
+        row = _row(checkpoint, hardware, settings, scheme_id, corrections)
         least = row.total_bytes
         if row.verdict is Verdict.FITS:
             sentence = f"{hardware.name} is the smallest in the catalogue that runs {scheme_id}: {row.reason}"
@@ -135,7 +151,10 @@ def best_precision_for_speed(estimates: Sequence[MemoryEstimate], tokens_per_sec
 
 
 def models_that_fit(
-    hardware: HardwareTarget, settings: FitSettings, entries: tuple[CatalogueEntry, ...] | None = None
+    hardware: HardwareTarget,
+    settings: FitSettings,
+    entries: tuple[CatalogueEntry, ...] | None = None,
+    corrections: Corrections | None = None,
 ) -> Iterator[ModelCandidate]:
     """Models of the catalogue, or of `entries`, that fit with at least 4 bits and a slight loss, the biggest first.
 
@@ -149,7 +168,8 @@ def models_that_fit(
             continue
         try:
             checkpoint = entry.checkpoint()
-            rows = estimate_gguf(checkpoint, hardware, settings) or estimate_all(checkpoint, hardware, settings)
+            rows = estimate_gguf(checkpoint, hardware, settings, corrections=corrections)
+            rows = rows or estimate_all(checkpoint, hardware, settings, corrections)
         except UserError:
             continue
         rows = [row for row in rows if row.verdict is Verdict.FITS]
@@ -170,35 +190,42 @@ def default_targets(this_machine: HardwareTarget | None = None) -> tuple[Hardwar
 
 
 def compare(
-    checkpoint: Checkpoint, targets: Sequence[HardwareTarget], settings: FitSettings | None = None
+    checkpoint: Checkpoint,
+    targets: Sequence[HardwareTarget],
+    settings: FitSettings | None = None,
+    corrections: Corrections | None = None,
 ) -> tuple[ComparisonRow, ...]:
     """The recommended row of one model on each of several devices, with the rule of thumb beside it.
 
     Where no runtime is asked for, servers are estimated in vLLM, which is what runs there.
     """
     settings = settings or FitSettings()
-    return tuple(_compared(checkpoint, hardware, settings) for hardware in targets)
+    return tuple(_compared(checkpoint, hardware, settings, corrections) for hardware in targets)
 
 
-def _compared(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> ComparisonRow:
+def _compared(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, corrections: Corrections | None
+) -> ComparisonRow:
     if settings.runtime is None and hardware.kind in SERVERS:
         settings = replace(settings, runtime=Runtime.VLLM)
-    rows = estimate_table(checkpoint, hardware, settings)
+    rows = estimate_table(checkpoint, hardware, settings, corrections)
     chosen = recommend(rows, hardware)
     row = next((row for row in rows if chosen is not None and row.scheme_id == chosen.scheme_id), None)
     return ComparisonRow(hardware, rows, chosen, row, rule_of_thumb(hardware, checkpoint.parameters))
 
 
-def _row(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, scheme_id: str) -> MemoryEstimate:
-    rows = estimate_table(checkpoint, hardware, settings)
+def _row(
+    checkpoint: Checkpoint,
+    hardware: HardwareTarget,
+    settings: FitSettings,
+    scheme_id: str,
+    corrections: Corrections | None,
+) -> MemoryEstimate:
+    rows = estimate_table(checkpoint, hardware, settings, corrections)
     found = next((row for row in rows if row.scheme_id == scheme_id), None)
     if found is None:
         raise UserError(f"There is no precision “{scheme_id}” for this model.")
     return found
-
-
-def _fits(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, scheme_id: str) -> bool:
-    return _row(checkpoint, hardware, settings, scheme_id).verdict is Verdict.FITS
 
 
 def _loss(row: MemoryEstimate) -> int:

@@ -6,7 +6,8 @@ import pytest
 
 from quantgui.checkpoint.catalogue import find_entry
 from quantgui.fit.budget import budget_of
-from quantgui.fit.estimate import estimate_table
+from quantgui.fit.corrections import Correction, Corrections
+from quantgui.fit.estimate import estimate_gguf, estimate_table
 from quantgui.fit.questions import (
     best_precision_for_speed,
     compare,
@@ -18,7 +19,7 @@ from quantgui.fit.questions import (
 )
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
-from quantgui.types import MemoryEstimate, Runtime, UserError, Verdict
+from quantgui.types import GIB, MemoryEstimate, Runtime, UserError, Verdict
 
 MODEL = find_entry("Llama-3.1-8B-Instruct").checkpoint()
 CARD = target("RTX 3060")
@@ -49,6 +50,35 @@ def test_the_most_slots_fit_and_one_more_does_not() -> None:
     assert row("Q4_K_M", FitSettings(8192, slots)).verdict is Verdict.FITS
     assert row("Q4_K_M", FitSettings(8192, slots + 1)).verdict is not Verdict.FITS
     assert most_slots(MODEL, CARD, SETTINGS, "BF16").value == 0
+
+
+LEARNT = Corrections((Correction(CARD.name, Runtime.LLAMA_CPP, 0, 2 * GIB, "2026-11-21", "nvidia-smi"),))
+"""llama.cpp took 2 GiB more on the card than estimated."""
+
+
+def test_what_a_real_run_taught_counts_in_every_answer() -> None:
+    slots = most_slots(MODEL, CARD, SETTINGS, "Q4_K_M", LEARNT).value
+    plain = most_slots(MODEL, CARD, SETTINGS, "Q4_K_M").value
+    assert slots is not None and plain is not None
+    assert 0 < slots < plain
+    (compared,) = compare(MODEL, (CARD,), SETTINGS, LEARNT)
+    assert compared.estimates == estimate_table(MODEL, CARD, SETTINGS, LEARNT) != estimate_table(MODEL, CARD, SETTINGS)
+    corrected = estimate_gguf(MODEL, CARD, SETTINGS, corrections=LEARNT)
+    for more, less in zip(corrected, estimate_gguf(MODEL, CARD, SETTINGS), strict=True):
+        assert more.total_bytes == less.total_bytes + 2 * GIB
+    biggest = next(models_that_fit(CARD, SETTINGS, (find_entry("Llama-3.1-8B-Instruct"),), LEARNT))
+    assert biggest.estimate in estimate_gguf(find_entry(biggest.model_id).checkpoint(), CARD, SETTINGS, False, LEARNT)
+
+
+def test_a_correction_of_another_device_changes_nothing_and_a_large_one_asks_for_a_larger_device() -> None:
+    other = Corrections((replace(LEARNT.entries[0], device="RTX 4090"),))
+    assert compare(MODEL, (CARD,), SETTINGS, other) == compare(MODEL, (CARD,), SETTINGS)
+    usual = smallest_device(MODEL, SETTINGS, "Q4_K_M", lambda device: device.kind == "consumer GPU").hardware
+    assert usual is not None
+    full = Corrections((replace(LEARNT.entries[0], device=usual.name, overhead_bytes=4 * GIB),))
+    next_one = smallest_device(MODEL, SETTINGS, "Q4_K_M", lambda device: device.kind == "consumer GPU", full).hardware
+    assert next_one is not None
+    assert next_one.name != usual.name
 
 
 def test_an_unknown_precision_is_refused_in_words() -> None:

@@ -141,9 +141,10 @@ class AskPanel(Card):
     def _find_slots(self) -> None:
         state, picked = self._state, self._picked()
         checkpoint, hardware, settings = state.checkpoint, state.hardware, state.fit_settings
+        learnt = state.fit.corrections
         if checkpoint is not None:
             self._slots_question.show_busy("Trying larger and larger batches …")
-            self._slots.ask(lambda: most_slots(checkpoint, hardware, settings, picked))
+            self._slots.ask(lambda: most_slots(checkpoint, hardware, settings, picked, learnt))
 
     def _show_slots(self, answer: object) -> None:
         assert isinstance(answer, Answer)
@@ -151,10 +152,10 @@ class AskPanel(Card):
 
     def _find_smallest(self) -> None:
         state, picked = self._state, self._picked()
-        checkpoint, settings = state.checkpoint, state.fit_settings
+        checkpoint, settings, learnt = state.checkpoint, state.fit_settings, state.fit.corrections
         if checkpoint is not None:
             self._smallest_question.show_busy("Trying the devices of the catalogue, the smallest first …")
-            self._smallest.ask(lambda: smallest_device(checkpoint, settings, picked, _runs_llms))
+            self._smallest.ask(lambda: smallest_device(checkpoint, settings, picked, _runs_llms, learnt))
 
     def _show_smallest(self, answer: object) -> None:
         assert isinstance(answer, DeviceAnswer)
@@ -169,7 +170,8 @@ class AskPanel(Card):
     def _find_biggest(self) -> None:
         self._models = []
         self._biggest_question.show_busy("Trying the models of the catalogue, the biggest first …")
-        candidates = models_that_fit(self._state.hardware, self._state.fit_settings)
+        state = self._state
+        candidates = models_that_fit(state.hardware, state.fit_settings, corrections=state.fit.corrections)
         self._biggest.ask(lambda: (candidates, list(islice(candidates, 1))))
 
     def _show_biggest(self, answer: object) -> None:

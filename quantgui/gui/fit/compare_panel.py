@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QCompleter, QHBoxLayout, QLineEdit, QWidget
 
+from quantgui.fit.corrections import Corrections
 from quantgui.fit.questions import ComparisonRow, compare, default_targets
 from quantgui.fit.settings import FitSettings
 from quantgui.gui import formatting
@@ -99,9 +100,11 @@ def _reason(line: Line) -> str:
     return line.found.estimate.reason if line.found and line.found.estimate else line.error
 
 
-def _compared(checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings) -> Line:
+def _compared(
+    checkpoint: Checkpoint, hardware: HardwareTarget, settings: FitSettings, corrections: Corrections
+) -> Line:
     try:
-        return Line(hardware, compare(checkpoint, (hardware,), settings)[0])
+        return Line(hardware, compare(checkpoint, (hardware,), settings, corrections)[0])
     except UserError as error:
         return Line(hardware, None, error.message)
 
@@ -185,8 +188,8 @@ class ComparePanel(Card):
         checkpoint, settings = self._state.checkpoint, self._state.fit_settings
         if checkpoint is None or number >= len(self._lines):
             return
-        hardware = self._lines[number].hardware
-        self._latest.ask(lambda: (number, _compared(checkpoint, hardware, settings)))
+        hardware, corrections = self._lines[number].hardware, self._state.fit.corrections
+        self._latest.ask(lambda: (number, _compared(checkpoint, hardware, settings, corrections)))
 
     def _arrived(self, answer: tuple[int, Line]) -> None:
         number, line = answer
