@@ -11,9 +11,9 @@ from quantgui.gui.run_control import RunControl
 from quantgui.gui.run_times import TimeBook
 from quantgui.gui.try_it.trial import Trial
 from quantgui.jobs.events import QuantizeResult
-from quantgui.jobs.fold import RunState, state_of_run
+from quantgui.jobs.fold import RunState, state_of_measurement, state_of_run
 from quantgui.jobs.job import EvaluateJob, HandOverJob, ImatrixJob, InspectJob, Program, QuantizeJob, new_job_id
-from quantgui.jobs.run_record import read_run
+from quantgui.jobs.run_record import RunRecord, read_run
 from quantgui.types import UserError
 
 
@@ -50,6 +50,7 @@ class Runs(QObject):
     def start(self, job: QuantizeJob | InspectJob) -> None:
         """Start a run that the pages will show."""
         if not self._is_busy():
+            self.quality.forget()  # what was measured of an output that may be replaced now
             self.main.start(job)
 
     def measure_quality(self, result: QuantizeResult) -> None:
@@ -88,11 +89,18 @@ class Runs(QObject):
     def load(self, folder: str) -> None:
         """Show a finished run again."""
         try:
-            self.main.show(state_of_run(*read_run(Path(folder))))
+            record, reports = read_run(Path(folder))
+            self.main.show(state_of_run(record, reports))
+            self._show_quality(record)
         except UserError as error:
             self.message.emit(error)
         except RuntimeError:
             self.message.emit(UserError("A job is running.", hint="Wait for it or cancel it, then open the other run."))
+
+    def _show_quality(self, record: RunRecord) -> None:
+        """What was measured of a run that is shown again."""
+        if (measured := state_of_measurement(record)) is not None and not self.quality.is_running:
+            self.quality.show(measured)
 
     def close(self) -> None:
         """Stop everything and wait: the window is closing."""

@@ -26,7 +26,7 @@ from quantgui.jobs.events import (
     TextPiece,
     TrainingStep,
 )
-from quantgui.jobs.job import Job
+from quantgui.jobs.job import EvaluateJob, Job
 from quantgui.jobs.report_log import ReportLog
 from quantgui.jobs.run_record import RunRecord
 from quantgui.jobs.training_trace import TrainingTrace, follow
@@ -164,9 +164,19 @@ def state_of_run(record: RunRecord, reports: Iterable[TensorReport]) -> RunState
         total_bytes=result.bytes_before,
         warnings=result.warnings,
         reports=ReportLog(tuple(reports)),
+        training=record.training,
     )
     state = fold(state, Finished(quantized=result), result.seconds)
     return replace(state, total_tensors=len(state.reports))
+
+
+def state_of_measurement(record: RunRecord) -> RunState | None:
+    """The measurement of a run's quality that its record keeps, as it was when it ended; None where there is none."""
+    if record.quality is None:
+        return None
+    result = record.result
+    job = EvaluateJob(result.output, context=record.quality.context, against=result.job.source)
+    return fold(RunState(job=job, started_at=0.0), Finished(evaluation=record.quality), record.quality.seconds)
 
 
 def _stage(state: RunState, event: Stage) -> RunState:

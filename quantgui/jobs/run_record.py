@@ -18,7 +18,8 @@ import msgspec
 
 from quantgui import __version__
 from quantgui.jobs.codec import from_json, to_json
-from quantgui.jobs.events import QuantizeResult
+from quantgui.jobs.events import Evaluation, QuantizeResult
+from quantgui.jobs.training_trace import TrainingTrace
 from quantgui.types import TensorReport, UserError
 
 RECORD_NAME = "quantgui.json"
@@ -45,6 +46,8 @@ class RunRecord:
     sha256: Mapping[str, str] = field(default_factory=dict)  # hex digest per written file, by its name in the folder
     created: str = field(default_factory=_now)  # ISO 8601, UTC
     quantgui: str = __version__
+    training: TrainingTrace | None = None  # how the loss went, where it trained
+    quality: Evaluation | None = None  # measured later, against the model it was made from
 
 
 def write_run(folder: str | Path, record: RunRecord, reports: Iterable[TensorReport]) -> None:
@@ -52,7 +55,21 @@ def write_run(folder: str | Path, record: RunRecord, reports: Iterable[TensorRep
     folder = Path(folder)
     lines = b"".join(msgspec.json.encode(report) + b"\n" for report in reports)
     _write_synced(folder / REPORTS_NAME, gzip.compress(lines, compresslevel=6, mtime=0))
-    _write_synced(folder / RECORD_NAME, (to_json(record, indent=2) + "\n").encode())
+    _write_synced(folder / RECORD_NAME, _record_bytes(record))
+
+
+def keep_quality(output: str | Path, evaluation: Evaluation) -> None:
+    """Add a measurement to the record of a run, in place of an earlier one. Raises UserError without a record, OSError
+    where the disk refuses; the record is then as it was.
+    """
+    folder = record_folder(output)
+    record = replace(read_record(folder), quality=evaluation)
+    partial = folder / f"{RECORD_NAME}.partial"
+    try:
+        _write_synced(partial, _record_bytes(record))
+        partial.replace(folder / RECORD_NAME)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def record_folder(output: str | Path) -> Path:
@@ -114,6 +131,10 @@ def _lines(path: Path) -> Iterator[bytes]:
             if len(line) > MAX_LINE_BYTES or total > MAX_REPORTS_BYTES:
                 raise ValueError("it decompresses to more than any run writes")
             yield line
+
+
+def _record_bytes(record: RunRecord) -> bytes:
+    return (to_json(record, indent=2) + "\n").encode()
 
 
 def _write_synced(path: Path, data: bytes) -> None:

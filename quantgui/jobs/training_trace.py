@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quantgui.jobs.events import TrainingStep
 
 MAX_POINTS = 1024
+SMOOTHING = 0.9
+"""Weight of what came before in the smoothed loss, per point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,17 @@ def follow(trace: TrainingTrace | None, event: TrainingStep, elapsed: float) -> 
         points=points,
         seconds_per_step=(elapsed - trace.first_at) / (event.step - trace.first_step),
     )
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """Exponentially smoothed, each value weighted as if all before the first had been equal to the mean so far."""
+    result: list[float] = []
+    total = weight = 0.0
+    for loss in losses:
+        total = SMOOTHING * total + loss
+        weight = SMOOTHING * weight + 1
+        result.append(total / weight)
+    return result
 
 
 def _added(points: tuple[LossPoint, ...], event: TrainingStep) -> tuple[LossPoint, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantgui.formats.gguf.runtime.llama import LlamaModel
-from quantgui.jobs.events import Evaluation, PairedScore, Stage, Started
+from quantgui.jobs.events import Evaluation, Log, PairedScore, Stage, Started
 from quantgui.jobs.job import EvaluateJob
+from quantgui.jobs.run_record import keep_quality, read_record
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import choose_device
 from quantgui.pipeline.generate import check_runs
@@ -46,7 +48,7 @@ def evaluate(job: EvaluateJob, emit: Emit) -> Evaluation:
     teller = ProgressTeller(emit)
     sums = [_score(checkpoint, ids, context, job.device, teller, emit) for checkpoint in checkpoints]
     teller.finish("")
-    return Evaluation(
+    evaluation = Evaluation(
         tokens=sums[0].tokens,
         perplexity=sums[0].perplexity,
         perplexity_se=sums[0].perplexity_se,
@@ -55,6 +57,23 @@ def evaluate(job: EvaluateJob, emit: Emit) -> Evaluation:
         seconds=time.monotonic() - started,
         against=_paired(job.against, *sums) if job.against else None,
     )
+    if len(checkpoints) > 1:
+        _keep(evaluation, checkpoints[0], checkpoints[1], emit)
+    return evaluation
+
+
+def _keep(evaluation: Evaluation, result: Checkpoint, original: Checkpoint, emit: Emit) -> None:
+    """Add the measurement to the record of the run that made `result` out of `original`, if there is one."""
+    try:
+        source = open_source(read_record(result.path).result.job.source)
+    except UserError:  # no run of ours, or of a model that is gone
+        return
+    if os.path.realpath(source.path) != os.path.realpath(original.path):
+        return
+    try:
+        keep_quality(result.path, evaluation)
+    except OSError as error:
+        emit(Log(f"The measurement could not be kept with the run: {error}", "warning"))
 
 
 def _score(

@@ -16,7 +16,7 @@ from quantgui.formats.folder import write_folder
 from quantgui.formats.planning import PlannedFile, plan_files
 from quantgui.formats.shard_writer import ShardWriter
 from quantgui.inspection.kernel import prepare as prepare_statistics
-from quantgui.jobs.events import Event, Log, QuantizeResult, Stage, Started, TensorDone
+from quantgui.jobs.events import Log, QuantizeResult, Stage, Started, TensorDone
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RunRecord, write_run
 from quantgui.pipeline import Emit
@@ -25,7 +25,7 @@ from quantgui.pipeline.device import Fallback, choose_device
 from quantgui.pipeline.partial_folder import partial_folder
 from quantgui.pipeline.preflight import check
 from quantgui.pipeline.progress import ProgressTeller
-from quantgui.pipeline.run_facts import checksums, sync_folder, versions
+from quantgui.pipeline.run_facts import Told, checksums, sync_folder, versions
 from quantgui.pipeline.simulation import SIMULATION_NAME
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.pipeline.tensor_work import keep_tensor, quantize_tensor
@@ -47,8 +47,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     Raises UserError for whatever a person can act on, OSError from the disk. Nothing is left behind either way.
     """
     started = time.monotonic()
-    told: list[str] = []
-    emit = _keeping_warnings(emit, told)
+    emit = told = Told(emit)
     emit(Stage("Reading the model"))
     checkpoint = open_source(job.source)
     assignments = assign(checkpoint, job.recipe)
@@ -84,24 +83,14 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
             seconds=time.monotonic() - started,
             peak_anonymous_bytes=teller.peak_anonymous,
             verification=verification,
-            warnings=(*warnings, *told),
+            warnings=(*warnings, *told.warnings),
         )
-        write_run(partial, RunRecord(result, versions(LIBRARIES), checksums(partial)), reports)
+        record = RunRecord(result, versions(LIBRARIES), checksums(partial), training=told.training)
+        write_run(partial, record, reports)
         _publish(job)
     if training is not None:
         training.forget()
     return result
-
-
-def _keeping_warnings(emit: Emit, told: list[str]) -> Emit:
-    """`emit`; what it warns of goes into `told` as well, for the record."""
-
-    def keeping(event: Event) -> None:
-        if isinstance(event, Log) and event.level == "warning":
-            told.append(event.text)
-        emit(event)
-
-    return keeping
 
 
 def _write_weights(

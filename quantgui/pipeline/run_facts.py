@@ -1,12 +1,41 @@
-"""What a run's record states about its surroundings: versions of libraries, checksums of files."""
+"""What a run's record keeps beside the result: what was said, versions of libraries, checksums of files."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import os
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+
+from quantgui.jobs.events import Event, Log, TrainingStep
+from quantgui.jobs.training_trace import TrainingTrace, follow
+from quantgui.pipeline import Emit
+
+
+class Told:
+    """Passes events on to `emit` and keeps those that belong into the record: warnings, and how a training went."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.warnings: list[str] = []
+        self._emit = emit
+        self._training: TrainingTrace | None = None
+        self._started = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Keep and pass on."""
+        if isinstance(event, Log) and event.level == "warning":
+            self.warnings.append(event.text)
+        if isinstance(event, TrainingStep):
+            self._training = follow(self._training, event, time.monotonic() - self._started)
+        self._emit(event)
+
+    @property
+    def training(self) -> TrainingTrace | None:
+        """The training that is over; None where there was none."""
+        return None if self._training is None else replace(self._training, is_over=True)
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from statistics import median
 
 from quantgui import units
 from quantgui.checkpoint.resolve import DEMO
-from quantgui.jobs.events import PairedScore, QuantizeResult, Verification, VerificationStatus
+from quantgui.jobs.events import Evaluation, PairedScore, QuantizeResult, Verification, VerificationStatus
 from quantgui.quant.registry import build
 from quantgui.schemes.recipe import Recipe
 from quantgui.schemes.scheme import Granularity, Scheme
@@ -98,8 +98,10 @@ def measured(reports: Iterable[TensorReport]) -> list[TensorReport]:
     return [r for r in reports if r.scheme_id is not None and r.error is not None and r.error.sqnr_db is not None]
 
 
-def key_figures(result: QuantizeResult, reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
-    """Size, bits per weight, error and effort of a finished run; the verification is said beside them in words."""
+def key_figures(
+    result: QuantizeResult, reports: Sequence[TensorReport], quality: Evaluation | None = None
+) -> tuple[KeyFigure, ...]:
+    """Size, bits per weight, error, quality and effort of a finished run; the verification is said beside in words."""
     saved = 1 - result.bytes_after / result.bytes_before if result.bytes_before else 0.0
     change = f"{units.percent(abs(saved))} {'smaller' if saved >= 0 else 'larger'} than before"
     peak = result.peak_anonymous_bytes
@@ -110,6 +112,7 @@ def key_figures(result: QuantizeResult, reports: Sequence[TensorReport]) -> tupl
         ),
         *_error_figures(reports),
         *_calibration_figures(reports),
+        *_quality_figures(quality),
         KeyFigure("Time", units.duration(result.seconds), f"peak {units.memory(peak)} of memory" if peak else ""),
     )
 
@@ -123,6 +126,24 @@ def _error_figures(reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:
         KeyFigure("Median SQNR", units.decibels(middle), f"{len(errors)} of {len(reports)} tensors quantized"),
         KeyFigure("Worst SQNR", units.decibels(_sqnr(errors[0])), errors[0].short_name),
     )
+
+
+def quality_facts(evaluation: Evaluation) -> dict[str, str]:
+    """What was measured, in words by their titles: perplexity before and after with its standard error, and on what."""
+    before = evaluation.against
+    facts = {}
+    if before is not None:
+        facts["Perplexity before"] = f"{before.perplexity:.3f} ± {before.perplexity_se:.3f}"
+    facts["Perplexity after"] = f"{evaluation.perplexity:.3f} ± {evaluation.perplexity_se:.3f}"
+    windows = f"{units.count(evaluation.tokens)} tokens in windows of {units.count(evaluation.context)}"
+    return {**facts, "Measured on": f"{evaluation.text}, {windows}"}
+
+
+def _quality_figures(quality: Evaluation | None) -> tuple[KeyFigure, ...]:
+    if quality is None or quality.against is None:
+        return ()
+    note = f"{quality.against.perplexity:.3f} before"
+    return (KeyFigure("Perplexity", f"{quality.perplexity:.3f}", f"{note}, a tie" if quality.against.is_tie else note),)
 
 
 def _calibration_figures(reports: Sequence[TensorReport]) -> tuple[KeyFigure, ...]:

@@ -12,10 +12,12 @@ from quantgui.report import tables
 from quantgui.report.findings import (
     VERIFICATION_WORDS,
     describe_recipe,
+    difference_words,
     headline,
     key_figures,
     measured,
     model_name,
+    quality_facts,
     verification_words,
 )
 from quantgui.report.findings import worst as worst_of
@@ -23,6 +25,7 @@ from quantgui.report.heat_map import heat_map
 from quantgui.report.histogram import error_figure, weights_figure
 from quantgui.report.markup import Html, escape, join, preformatted, tag
 from quantgui.report.style import STYLE
+from quantgui.report.training import loss_figure, training_words
 from quantgui.types import HardwareTarget, MemoryEstimate, TensorReport
 
 WORST = 20
@@ -68,6 +71,8 @@ def render(
         _opening(record, title),
         _figures(record, reports),
         _map(reports),
+        _quality(record),
+        _training(record),
         _distributions(reports),
         _section(f"The {WORST} tensors with the lowest SQNR", _worst(reports)),
         _section("What was kept, and why", tables.kept_table(reports)),
@@ -103,7 +108,7 @@ def _opening(record: RunRecord, title: str) -> Html:
 def _figures(record: RunRecord, reports: Sequence[TensorReport]) -> Html:
     cards = [
         tag("div", tag("dt", figure.title), tag("dd", figure.value, tag("small", figure.note)))
-        for figure in key_figures(record.result, reports)
+        for figure in key_figures(record.result, reports, record.quality)
     ]
     return tag("dl", *cards, class_="figures")
 
@@ -133,6 +138,21 @@ def _distributions(reports: Sequence[TensorReport]) -> Html | None:
         "p", *(join(tag("span", class_=f"key {kind}"), kind) for kind in ("before", "after", "error")), class_="soft"
     )
     return _section("Weights before and after", join(legend, *figures))
+
+
+def _quality(record: RunRecord) -> Html | None:
+    if record.quality is None:
+        return None
+    verdict = tag("p", difference_words(record.quality.against)) if record.quality.against is not None else None
+    facts = tables.pairs_table(quality_facts(record.quality))
+    note = tag("p", "± is one standard error; both models read the same tokens.", class_="soft")
+    return _section("Does it still predict text?", join(verdict, facts, note))
+
+
+def _training(record: RunRecord) -> Html | None:
+    if record.training is None or (drawn := loss_figure(record.training)) is None:
+        return None
+    return _section("The training", join(tag("p", f"{training_words(record.training)}.", class_="soft"), drawn))
 
 
 def _sqnr(report: TensorReport) -> float | None:

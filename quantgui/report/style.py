@@ -34,7 +34,8 @@ svg { max-width: 100%; height: auto; display: block; } svg .axis { fill: var(--s
 svg .value { font-size: 11px; } svg .base { stroke: var(--rule); }
 svg .level { stroke: var(--after); stroke-width: 1.5; }
 svg .fill { opacity: .55; } svg .fill.before { fill: var(--before); } svg .fill.error { fill: var(--error); }
-svg .outline { fill: none; stroke-width: 1.4; } svg .outline.after { stroke: var(--after); }
+svg .outline { fill: none; stroke-width: 1.4; } svg .outline.each { stroke: var(--soft); stroke-width: 0.8; }
+svg .outline.after { stroke: var(--after); }
 svg .band { fill: var(--error); opacity: .13; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin: 0 5px 0 12px; }
 .key.before { background: var(--before); margin-left: 0; } .key.after { background: var(--after); }

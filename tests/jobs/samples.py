@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from quantgui.jobs.events import QuantizeResult, Verification, VerificationStatus
+from quantgui.jobs.events import Evaluation, PairedScore, QuantizeResult, Verification, VerificationStatus
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RunRecord
+from quantgui.jobs.training_trace import LossPoint, TrainingTrace
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import ErrorStats, Histogram, Role, TensorReport
 
@@ -42,3 +43,15 @@ def record(output: str = "/nowhere/out", created: str = "2026-01-02T03:04:05+00:
     verification = Verification(VerificationStatus.VERIFIED, "Every tensor is as computed.", "transformers 5.22.0", 9)
     result = QuantizeResult(job(output), output, 16384, 4352, 4600, 8192, 1.5, 10**8, verification)
     return RunRecord(result, {"torch": "2.13.0"}, {"model.safetensors": "00" * 32}, created)
+
+
+def training(steps: int = 40) -> TrainingTrace:
+    """A training that is over, whose loss fell with jumps."""
+    points = tuple(LossPoint(step, 0.02 + 0.02 / step + 0.001 * (step % 3)) for step in range(1, steps + 1))
+    return TrainingTrace(steps, steps, points, 1, 2.0, 0.5, is_over=True)
+
+
+def quality() -> Evaluation:
+    """A measurement after which the quantized model is clearly worse."""
+    paired = PairedScore("/nowhere/model", 12.1669, 0.12, 0.0285, 0.0012)
+    return Evaluation(79187, 12.519, 0.12, 512, "evaluation.txt", 80.0, paired)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,17 @@ from quantgui.jobs.events import (
     TensorDone,
     TrainingStep,
 )
-from quantgui.jobs.fold import MAX_LOG, MAX_TRACE, RunState, RunStatus, fold, fold_all, state_of_run
+from quantgui.jobs.fold import (
+    MAX_LOG,
+    MAX_TRACE,
+    RunState,
+    RunStatus,
+    fold,
+    fold_all,
+    state_of_measurement,
+    state_of_run,
+)
+from quantgui.jobs.job import EvaluateJob
 from tests.jobs import samples
 
 sizes = st.integers(-10, 2**62)
@@ -109,8 +121,18 @@ def test_log_and_memory_trace_are_bounded_and_keep_the_peak() -> None:
 
 
 def test_a_run_from_the_disk_is_shown_as_it_ended() -> None:
-    record = samples.record()
+    record = replace(samples.record(), training=samples.training())
     state = state_of_run(record, [samples.report("a"), samples.report("b")])
     assert state.outcome == Finished(quantized=record.result)
     assert (state.fraction, list(state.reports), state.elapsed) == (1.0, ["a", "b"], record.result.seconds)
     assert state.peak_anonymous_bytes == record.result.peak_anonymous_bytes
+    assert state.training == record.training and not state.is_training
+
+
+def test_a_measurement_from_the_disk_is_about_the_run_that_keeps_it() -> None:
+    assert state_of_measurement(samples.record()) is None
+    record = replace(samples.record(), quality=samples.quality())
+    state = state_of_measurement(record)
+    assert state is not None and state.outcome == Finished(evaluation=samples.quality())
+    assert isinstance(state.job, EvaluateJob)
+    assert (state.job.source, state.job.against) == (record.result.output, record.result.job.source)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quantgui.jobs.run_record import RECORD_NAME, REPORTS_NAME, read_record, read_run, write_run
+from quantgui.jobs.run_record import RECORD_NAME, REPORTS_NAME, keep_quality, read_record, read_run, write_run
 from quantgui.types import UserError
 from tests.jobs import samples
 
@@ -22,6 +22,38 @@ def write(folder: Path) -> Path:
 def test_a_run_reads_back_as_it_was(tmp_path: Path) -> None:
     folder = write(tmp_path / "run")
     assert read_run(folder) == (samples.record(str(folder)), (samples.report("a"), samples.report("b", None)))
+
+
+def test_what_is_measured_later_is_kept_with_the_run(tmp_path: Path) -> None:
+    folder = write(tmp_path / "run")
+    before = read_run(folder)
+    keep_quality(folder, samples.quality())
+    assert read_run(folder) == (replace(before[0], quality=samples.quality()), before[1])
+    assert sorted(path.name for path in folder.iterdir()) == sorted((RECORD_NAME, REPORTS_NAME))
+
+
+def test_a_measurement_that_cannot_be_written_leaves_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "run")
+    before = read_record(folder)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        keep_quality(folder, samples.quality())
+    assert read_record(folder) == before
+    with pytest.raises(UserError):
+        keep_quality(tmp_path, samples.quality())
+
+
+def test_a_training_is_part_of_the_record(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    record = replace(samples.record(str(tmp_path / "run")), training=samples.training())
+    write_run(tmp_path / "run", record, [])
+    assert read_record(tmp_path / "run") == record
 
 
 def test_the_record_is_for_people_too(tmp_path: Path) -> None:

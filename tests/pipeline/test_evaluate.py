@@ -6,10 +6,20 @@ import math
 import pytest
 
 from quantgui.__main__ import main
+from quantgui.jobs.events import Event
+from quantgui.jobs.job import EvaluateJob, QuantizeJob
+from quantgui.jobs.run_record import read_record
+from quantgui.pipeline.evaluate import evaluate
+from quantgui.pipeline.quantize import quantize
 from quantgui.resource_files import resource
+from quantgui.schemes.recipe import Recipe, SchemeSpec
 from tests.calibration.models import write_tokenizer
 
 pytestmark = pytest.mark.slow
+
+
+def ignore(event: Event) -> None:
+    pass
 
 
 def test_perplexity_as_json(tmp_path, capsys):
@@ -39,6 +49,18 @@ def test_two_models_are_paired_on_the_same_tokens(make_llama, tmp_path, capsys):
     )
     same = evaluate(str(one), "--against", str(one))
     assert same["is_tie"] and same["against"]["difference"] == 0
+
+
+def test_a_measurement_is_kept_with_the_run_that_made_the_model_of_the_other(make_llama, tmp_path):
+    text = tmp_path / "short.txt"
+    text.write_text("The quick brown fox jumps over the lazy dog. " * 20, encoding="utf-8")
+    model, other = (write_tokenizer(make_llama(name)) for name in ("model", "other"))
+    out = tmp_path / "out"
+    quantize(QuantizeJob(str(model), str(out), Recipe(SchemeSpec("INT8")), verify=False), ignore)
+    evaluate(EvaluateJob(str(out), str(text), 64, against=str(other)), ignore)
+    assert read_record(out).quality is None, "it was not made from that one"
+    evaluation = evaluate(EvaluateJob(str(out), str(text), 64, against=str(model)), ignore)
+    assert read_record(out).quality == evaluation
 
 
 def test_models_of_different_tokens_are_not_compared(make_llama, capsys):

@@ -10,6 +10,7 @@ from quantgui.jobs import early_stop
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.events import Event, Finished, Log, Started, TrainingStep, VerificationStatus
 from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.run_record import read_record
 from quantgui.jobs.saved_training import training_file
 from quantgui.pipeline import run, train_quantized
 from quantgui.pipeline.reload import dequantized_weights
@@ -75,6 +76,8 @@ def test_the_written_weights_are_the_trained_ones_rounded_and_the_rest_is_kept(m
     )
     events = run_here(work)
     assert steps(events) == [1, 2, 3]
+    kept = read_record(tmp_path / "out").training
+    assert kept is not None and kept.is_over and (kept.step, len(kept.points)) == (3, 3)
     assignments = {a.tensor.name: a for a in assign(open_checkpoint(model), work.recipe)}
     assert set(trained) == {name for name, a in assignments.items() if a.scheme and a.scheme.method == "qat"}
     before = dict(

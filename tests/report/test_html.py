@@ -17,6 +17,7 @@ from quantgui.types import (
     MemoryPart,
     Verdict,
 )
+from tests.jobs import samples
 
 VOID = {"meta"}
 HOSTILE = [
@@ -61,6 +62,18 @@ def test_it_says_what_was_found(record, reports):
     assert "Norms are kept" in page.text
     assert record.sha256["model.safetensors"] in page.text
     assert "torch" in page.text
+
+
+def test_quality_and_training_are_there_where_they_are_known(record, reports):
+    plain = render(record, reports)
+    assert "Does it still predict text?" not in plain and "The training" not in plain
+    page = render(replace(record, quality=samples.quality(), training=samples.training()), reports)
+    text = Outline(page).text
+    assert "12.167 ± 0.120" in text and "12.519 ± 0.120" in text and "Predicts worse" in text
+    assert "40 of 40 steps" in text and "Loss of the training, from 0.041" in page
+    assert page.count("<path") == plain.count("<path") + 2, "each step's loss and the smoothed one"
+    short = replace(record, training=samples.training(1))
+    assert "The training" not in render(short, reports), "one point is no curve"
 
 
 def test_every_tensor_is_in_the_table(record, reports):

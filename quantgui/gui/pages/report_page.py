@@ -19,7 +19,8 @@ from quantgui.gui.widgets.facts import Fact, Facts
 from quantgui.gui.widgets.figure_view import FigureView
 from quantgui.gui.widgets.page_frame import PageFrame
 from quantgui.gui.widgets.text import label, muted, small
-from quantgui.jobs.events import Finished, QuantizeResult
+from quantgui.jobs.events import Evaluation, Finished, QuantizeResult
+from quantgui.jobs.job import EvaluateJob
 from quantgui.jobs.run_record import RunRecord, read_record, record_folder
 from quantgui.report.findings import KeyFigure, headline, key_figures, model_name, worst
 from quantgui.report.heat_map import heat_map
@@ -39,6 +40,7 @@ class ReportPage(QWidget):
         super().__init__()
         self._state = state
         self._shown: QuantizeResult | None = None
+        self._measurement: Evaluation | None = None
         self._frame = PageFrame("Report", scrolls=True)
         self._save_button = button("Save report", self._save, icon="save", primary=True, tip="One HTML file")
         self._open_button = button("Open in browser", self._open, icon="open")
@@ -64,6 +66,7 @@ class ReportPage(QWidget):
         )
         self._stack.addWidget(self._frame)
         state.run_changed.connect(self._show)
+        state.runs.quality.changed.connect(self._measured)
         self._show()
 
     def export(self, path: Path) -> bool:
@@ -118,7 +121,7 @@ class ReportPage(QWidget):
         self._notice.hide()
         self._frame.show_error(None)
         self._frame.set_title(headline(result), f"{model_name(result)} · {result.output}")
-        self._show_figures(key_figures(result, reports))
+        self._show_figures(result)
         lowest = worst(reports, WORST)
         drawn = heat_map(reports)
         self._map_card.setVisible(drawn is not None)
@@ -130,7 +133,14 @@ class ReportPage(QWidget):
         )
         self._contents.set_facts(_contents(result, reports))
 
-    def _show_figures(self, figures: tuple[KeyFigure, ...]) -> None:
+    def _measured(self) -> None:
+        """A measurement has ended, or a run was opened that has one."""
+        if self._shown is not None and self._quality(self._shown) is not self._measurement:
+            self._show_figures(self._shown)
+
+    def _show_figures(self, result: QuantizeResult) -> None:
+        self._measurement = self._quality(result)
+        figures = key_figures(result, self._reports(), self._measurement)
         while (item := self._figures.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
@@ -143,6 +153,13 @@ class ReportPage(QWidget):
         outcome = run.outcome if run is not None else None
         return outcome.quantized if isinstance(outcome, Finished) else None
 
+    def _quality(self, result: QuantizeResult) -> Evaluation | None:
+        """What was measured of this result, now or when it was made."""
+        measured = self._state.runs.quality.state
+        if measured is None or not isinstance(measured.job, EvaluateJob) or measured.job.source != result.output:
+            return None
+        return measured.outcome.evaluation if isinstance(measured.outcome, Finished) else None
+
     def _reports(self) -> tuple[TensorReport, ...]:
         run = self._state.run
         return () if run is None else tuple(run.reports.values())
@@ -152,7 +169,8 @@ class ReportPage(QWidget):
         try:
             return read_record(result.output)
         except UserError:
-            return RunRecord(result=result)
+            run = self._state.run
+            return RunRecord(result, training=run.training if run is not None else None, quality=self._quality(result))
 
     # --- files --------------------------------------------------------------------------------------------------
 

@@ -12,11 +12,9 @@ from quantgui.gui.plots.axes import ValueAxis
 from quantgui.gui.plots.base import PlotPanel
 from quantgui.gui.plots.canvas import Canvas
 from quantgui.gui.plots.table_data import TableData
-from quantgui.jobs.training_trace import LossPoint, TrainingTrace
+from quantgui.jobs.training_trace import LossPoint, TrainingTrace, smoothed
 
 TITLE = "Loss of the training"
-SMOOTHING = 0.9
-"""Weight of what came before in the smoothed loss, per point."""
 
 
 class LossTrace(PlotPanel):
@@ -82,14 +80,3 @@ class LossTrace(PlotPanel):
         if points and not self.is_empty:
             point = min(points, key=lambda p: abs(p.step - x))
             self.set_readout(f"step {units.count(point.step)}: {units.digits(point.loss, 4)}")
-
-
-def smoothed(losses: list[float]) -> list[float]:
-    """Exponentially smoothed, each value weighted as if all before the first had been equal to the mean so far."""
-    result: list[float] = []
-    total = weight = 0.0
-    for loss in losses:
-        total = SMOOTHING * total + loss
-        weight = SMOOTHING * weight + 1
-        result.append(total / weight)
-    return result

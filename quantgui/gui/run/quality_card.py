@@ -14,7 +14,7 @@ from quantgui.gui.widgets.text import label, muted
 from quantgui.jobs.events import Evaluation, Failed, Finished, QuantizeResult
 from quantgui.jobs.fold import RunState, RunStatus
 from quantgui.jobs.job import EvaluateJob
-from quantgui.report.findings import difference_words
+from quantgui.report.findings import difference_words, quality_facts
 from quantgui.types import UserError
 
 _STEPS = 1000
@@ -93,17 +93,8 @@ def _progress(measured: RunState) -> str:
 
 
 def _facts(evaluation: Evaluation) -> list[Fact]:
-    facts = []
-    if evaluation.against is not None:
-        before = evaluation.against
-        facts.append(
-            Fact("Perplexity before", f"{before.perplexity:.3f} ± {before.perplexity_se:.3f}", word="Perplexity")
-        )
-    facts.append(
-        Fact("Perplexity after", f"{evaluation.perplexity:.3f} ± {evaluation.perplexity_se:.3f}", word="Perplexity")
-    )
-    words = (
-        f"{evaluation.text}, {units.count(evaluation.tokens)} tokens in windows of {units.count(evaluation.context)}"
-    )
-    facts.append(Fact("Measured on", words, tip="± is one standard error"))
-    return facts
+    tip = "± is one standard error"
+    return [
+        Fact(title, words, "Perplexity" if title.startswith("Perplexity") else "", tip)
+        for title, words in quality_facts(evaluation).items()
+    ]

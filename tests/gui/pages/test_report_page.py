@@ -13,9 +13,10 @@ from quantgui.gui.pages.report_page import ReportPage
 from quantgui.home import Home
 from quantgui.jobs.events import QuantizeResult, Verification, VerificationStatus
 from quantgui.jobs.job import QuantizeJob
-from quantgui.jobs.run_record import RunRecord, write_run
+from quantgui.jobs.run_record import RunRecord, keep_quality, write_run
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import ErrorStats, Role, TensorReport
+from tests.jobs import samples
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ def test_a_run_from_the_library_is_shown_and_exported(qtbot, state, run_folder):
     text = path.read_text(encoding="utf-8")
     assert "ab" * 32 in text  # hashes come from the record on disk
     assert str(path) in texts(page)
+
+
+def test_what_was_measured_of_a_run_is_there_when_it_is_opened_again(qtbot, state, run_folder):
+    keep_quality(run_folder, samples.quality())
+    page = ReportPage(state)
+    qtbot.addWidget(page)
+    state.load_run(str(run_folder))
+    assert "12.519" in texts(page)
+    assert page.export(run_folder / "report.html")
+    assert "12.519 ± 0.120" in (run_folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_that_cannot_be_written_is_said(qtbot, state, run_folder):
