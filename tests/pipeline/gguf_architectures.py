@@ -52,6 +52,15 @@ LATENT = {
 LITE = {**LATENT, "q_lora_rank": None, "num_hidden_layers": 27, "hidden_size": 32, "intermediate_size": 32}
 """What llama.cpp tells by its 27 layers."""
 
+GEMMA4 = {
+    **GROUPED,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "head_dim": 16,
+    "global_head_dim": 32,
+    "sliding_window": 8,
+    "final_logit_softcapping": 30.0,
+    "hidden_size_per_layer_input": 0,
+}
 LINEAR = {
     "num_hidden_layers": 4,
     "layer_types": ["linear_attention"] * 3 + ["full_attention"],
@@ -164,4 +173,21 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_next": ("Qwen3NextConfig", {**GROUPED, **SHARED, **LINEAR, "shared_expert_intermediate_size": 48}),
     "qwen3_5": ("Qwen3_5TextConfig", {**GROUPED, **LINEAR}),
     "qwen3_5_moe": ("Qwen3_5MoeTextConfig", {**GROUPED, **SHARED, **LINEAR, "shared_expert_intermediate_size": 48}),
+    "gemma4": ("Gemma4TextConfig", {**GEMMA4, "attention_k_eq_v": True, "num_global_key_value_heads": 1}),
+    "gemma4 with shared keys": (
+        "Gemma4TextConfig",
+        {
+            **GEMMA4,
+            "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "num_kv_shared_layers": 2,
+            "use_double_wide_mlp": True,
+            "hidden_size_per_layer_input": 16,
+            "vocab_size_per_layer_input": 288,
+        },
+    ),
+    "gemma4 with experts": (
+        "Gemma4TextConfig",
+        {**GEMMA4, "enable_moe_block": True, "num_experts": 12, "top_k_experts": 3, "moe_intermediate_size": 32},
+    ),
 }

@@ -23,7 +23,7 @@ from tests.pipeline.gguf_models import write_byte_tokenizer
 pytestmark = pytest.mark.slow
 
 LIMIT = 1e-3
-"""Largest difference of a logit. Most architectures stay below 1e-5; ggml looks GELU up in a table of 16-bit floats."""
+"""Largest difference of a logit. Most architectures stay below 1e-5, those with GELU below 5e-4."""
 TOKENS = 100
 
 
@@ -50,6 +50,14 @@ def saved(folder: Path, class_name: str, sizes: dict[str, Any]) -> Any:
     return model
 
 
+def round_gelu(model: Any) -> None:
+    """Makes the model compute GELU as ggml does, which looks it up in a table of 16-bit floats."""
+    for module in model.modules():
+        if "gelu" in type(module).__name__.lower():
+            module.register_forward_pre_hook(lambda module, inputs: (inputs[0].half().float(),))
+            module.register_forward_hook(lambda module, inputs, output: output.half().float())
+
+
 def convert(source: Path, output: Path, scheme_id: str = "GGUF-F32") -> None:
     job = QuantizeJob(str(source), str(output), Recipe(SchemeSpec(scheme_id)), verify=False)
     run(job, lambda event: None)
@@ -66,6 +74,7 @@ def test_llama_cpp_predicts_what_transformers_predicts(name, tmp_path):
     predicted = {kind: size for kind, _, size in gguf_rows(open_checkpoint(tmp_path / "source"))}
     assert (tmp_path / "x.gguf").stat().st_size == predicted["F32"]
     tokens = [(37 * i + 11) % 280 + 5 for i in range(TOKENS)]  # none of them is padding
+    round_gelu(model)
     with torch.no_grad():
         output = model(torch.tensor([tokens]))
     with LlamaModel(tmp_path / "x.gguf") as loaded:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.heads import global_head_dim
 from quantgui.formats.gguf.layouts import DROPPED, LAYOUTS, TOP, Layout, Shape, Split
 from quantgui.formats.gguf.packed_blocks import CODES, SCALES, TYPE_NAME
 from quantgui.types import Checkpoint, ModelConfig, TensorInfo, UserError
@@ -138,10 +140,14 @@ def _named(full_name: str, inside: str, modules: Mapping[str, str]) -> str:
 
 
 def _rope_factors(config: ModelConfig) -> Iterator[GgufTensor]:
-    """Frequency factors that llama.cpp reads as tensors: Llama 3's scaling and Phi's long contexts. Always F32."""
+    """Frequency factors that llama.cpp reads as tensors: Llama 3's scaling, heads of which Gemma 4 turns a
+    part, and Phi's long contexts. Always F32."""
     scaling = config.raw.get("rope_parameters") or config.raw.get("rope_scaling")
     if not isinstance(scaling, Mapping) or not config.head_dim:
         return
+    full = scaling.get("full_attention")
+    if isinstance(full, Mapping) and full.get("rope_type") == "proportional":
+        yield GgufTensor("rope_freqs.weight", (global_head_dim(Keys(config)) // 2,))
     shape = (config.head_dim // 2,)
     if (scaling.get("rope_type") or scaling.get("type")) == "llama3":
         yield GgufTensor("rope_freqs.weight", shape)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.architectures import Keys
-from quantgui.formats.gguf.metadata.rope import llama3_factors, rope_of
+from quantgui.formats.gguf.heads import global_head_dim
+from quantgui.formats.gguf.metadata.rope import llama3_factors, proportional_factors, rope_of
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.packed_blocks import BLOCK_BYTES, BLOCK_WEIGHTS, PackedBlocks
 from quantgui.formats.gguf.views import VIEWS, Change, change_of, inside_layer, packed_view
@@ -138,7 +139,8 @@ def _generated(name: str, config: ModelConfig) -> Sequence[float]:
     keys = Keys(config)
     rope = rope_of(keys)
     if name == "rope_freqs.weight":
-        return llama3_factors(keys, rope)
+        proportional = rope.kind == "proportional"
+        return proportional_factors(rope, global_head_dim(keys)) if proportional else llama3_factors(keys, rope)
     factors = rope.settings.get(name.removeprefix("rope_factors_").removesuffix(".weight") + "_factor")
     if not isinstance(factors, list) or not all(isinstance(factor, int | float) for factor in factors):
         raise UserError(f"The config does not state the factors of {name}.")

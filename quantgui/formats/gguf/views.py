@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.heads import falcon_kv_heads
 from quantgui.formats.gguf.packed_blocks import PackedBlocks
 from quantgui.types import UserError
 
@@ -50,12 +51,6 @@ def _queries_then_keys_then_values(tensor: torch.Tensor, keys: Keys) -> torch.Te
     if tensor.shape[0] % (3 * keys.heads):
         raise UserError(f"{tensor.shape[0]} rows do not fit three times {keys.heads} heads.")
     return tensor.view(keys.heads, 3, tensor.shape[0] // keys.heads // 3, *tensor.shape[1:]).transpose(0, 1)
-
-
-def falcon_kv_heads(keys: Keys) -> int:
-    """Falcon's heads of keys and values: one in the first models, as stated in the later ones."""
-    one = keys.flag("multi_query", True) and not keys.flag("new_decoder_architecture", False)
-    return 1 if one else keys.kv_heads
 
 
 def _queries_keys_values_by_group(tensor: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quantgui.checkpoint.architectures import Keys
+from quantgui.formats.gguf.heads import falcon_kv_heads
 from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, f32, flag, text, u32
 from quantgui.formats.gguf.metadata._shared import (
     GLM_SHARE,
@@ -24,7 +25,6 @@ from quantgui.formats.gguf.metadata._shared import (
     window_keys,
 )
 from quantgui.formats.gguf.metadata.rope import Rope, original_context, rope_keys, rope_of
-from quantgui.formats.gguf.views import falcon_kv_heads
 
 COHERE_THETA = 500_000.0
 COHERE_LOGIT_SCALE = 0.0625

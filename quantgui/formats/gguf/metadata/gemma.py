@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from quantgui.checkpoint.architectures import Keys
-from quantgui.formats.gguf.key_values import KeyValue, f32, u32
+from quantgui.formats.gguf.heads import global_head_dim
+from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, f32, u32
 from quantgui.formats.gguf.metadata._shared import (
     Builder,
     check_windows,
@@ -38,9 +39,7 @@ def _gemma3(keys: Keys, prefix: str) -> list[KeyValue]:
     check_windows(keys, 6)
     _check_query_scale(keys, layers_of_27b=62)
     made = _gemma(keys, prefix)
-    cap = number(keys, "final_logit_softcapping")
-    if cap:
-        made.append(f32(f"{prefix}.final_logit_softcapping", cap))
+    made += _capped(keys, prefix)
     made.append(u32(f"{prefix}.attention.sliding_window", keys.size("sliding_window", default=4096)))
     return made + rope_keys(keys, prefix, rope_of(keys, default_theta=1_000_000.0))
 
@@ -52,5 +51,66 @@ def _check_query_scale(keys: Keys, layers_of_27b: int) -> None:
     refuse_unless(scale is None or scale == head, f"queries scaled by {scale} (query_pre_attn_scalar)")
 
 
-BUILDERS: Mapping[str, Builder] = {"gemma": _gemma, "gemma2": _gemma2, "gemma3": _gemma3}
+def _gemma4(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Wider heads in the layers that see everything, embeddings per layer, last layers without keys of their own."""
+    refuse_unless(keys.value("use_bidirectional_attention") != "all", "tokens that see what follows them")
+    rope, kinds = rope_of(keys, 1_000_000.0), keys.kinds()
+    slides = _slides(kinds, keys.layers)
+    width, narrow = global_head_dim(keys), keys.head_dim(GEMMA_HEAD)
+    shared = keys.count("num_kv_shared_layers")
+    own = slides[: keys.layers - shared]
+    refuse_unless(not shared or own[-2:] == [True, False], "other layers whose keys and values are used again")
+    made = [key for key in size_keys(keys, prefix) if not key.key.endswith(("head_count_kv", "feed_forward_length"))]
+    made += [
+        array_of(f"{prefix}.attention.head_count_kv", ValueKind.INT32, _gemma4_kv_heads(keys, slides)),
+        array_of(f"{prefix}.feed_forward_length", ValueKind.INT32, _gemma4_inner(keys, shared)),
+        rms_epsilon(keys, prefix),
+        u32(f"{prefix}.attention.key_length", width),
+        u32(f"{prefix}.attention.value_length", width),
+        u32(f"{prefix}.attention.key_length_swa", narrow),
+        u32(f"{prefix}.attention.value_length_swa", narrow),
+        u32(f"{prefix}.attention.shared_kv_layers", shared),
+        u32(f"{prefix}.attention.sliding_window", keys.size("sliding_window", default=512)),
+        array_of(f"{prefix}.attention.sliding_window_pattern", ValueKind.BOOL, slides),
+        u32(f"{prefix}.embedding_length_per_layer_input", keys.count("hidden_size_per_layer_input", 256)),
+        u32(f"{prefix}.rope.dimension_count", width),
+        u32(f"{prefix}.rope.dimension_count_swa", narrow),
+        *rope_keys(keys, prefix, rope),
+        *_capped(keys, prefix),
+    ]
+    if not keys.flag("enable_moe_block", False):
+        return made
+    return [
+        *made,
+        u32(f"{prefix}.expert_count", keys.size("num_experts")),
+        u32(f"{prefix}.expert_used_count", keys.size("top_k_experts")),
+        u32(f"{prefix}.expert_feed_forward_length", keys.size("moe_intermediate_size")),
+    ]
+
+
+def _slides(kinds: Sequence[str] | None, layers: int) -> list[bool]:
+    """Which layers see a window alone: as stated, else all but every sixth and the last."""
+    if kinds:
+        return [kind == "sliding_attention" for kind in kinds]
+    return [(layer + 1) % 6 != 0 and layer != layers - 1 for layer in range(layers)]
+
+
+def _gemma4_kv_heads(keys: Keys, slides: Sequence[bool]) -> list[int]:
+    shared = keys.optional("num_global_key_value_heads") if keys.flag("attention_k_eq_v", False) else None
+    wide = (keys.of_layer(layer, "num_key_value_heads") or shared or keys.kv_heads for layer in range(keys.layers))
+    return [keys.kv_heads if narrow else heads for narrow, heads in zip(slides, wide, strict=True)]
+
+
+def _gemma4_inner(keys: Keys, shared: int) -> list[int]:
+    """Layers that share keys have an MLP of twice the width, where the config says so."""
+    inner, factor = keys.size("intermediate_size"), 2 if keys.flag("use_double_wide_mlp", False) else 1
+    return [inner] * (keys.layers - shared) + [factor * inner] * shared
+
+
+def _capped(keys: Keys, prefix: str) -> list[KeyValue]:
+    cap = number(keys, "final_logit_softcapping")
+    return [f32(f"{prefix}.final_logit_softcapping", cap)] if cap else []
+
+
+BUILDERS: Mapping[str, Builder] = {"gemma": _gemma, "gemma2": _gemma2, "gemma3": _gemma3, "gemma4": _gemma4}
 """general.architecture -> its keys."""

@@ -12,6 +12,8 @@ from quantgui.formats.gguf.key_values import KeyValue, f32, text, u32
 from quantgui.types import UserError
 
 DEFAULT_THETA = 10_000.0
+NEVER_TURNS = 1e30
+"""Divides a frequency to nothing."""
 BETA_FAST, BETA_SLOW = 32.0, 1.0
 """Between how many rotations YaRN blends: what most architectures of llama.cpp do not read from the file."""
 _OLD_THETA = ("rope_theta", "rotary_emb_base", "global_rope_theta")
@@ -68,7 +70,7 @@ def rope_keys(keys: Keys, prefix: str, rope: Rope) -> list[KeyValue]:
         made += _yarn_keys(keys, prefix, rope)
     elif rope.kind == "longrope":
         made += _longrope_keys(keys, prefix, rope)
-    elif rope.kind not in ("default", "linear", "llama3"):
+    elif rope.kind not in ("default", "linear", "llama3", "proportional"):
         raise UserError(
             f"llama.cpp has no rope scaling of the kind “{rope.kind}”, which this model's config asks for.",
             hint="Without it long texts would come out wrong.",
@@ -140,3 +142,10 @@ def llama3_factors(keys: Keys, rope: Rope) -> tuple[float, ...]:
         return 1 / ((1 - smooth) / factor + smooth)
 
     return tuple(one(pair) for pair in range(dimensions // 2))
+
+
+def proportional_factors(rope: Rope, width: int) -> tuple[float, ...]:
+    """What llama.cpp divides the frequencies of a head by of which only the first pairs are turned, as
+    `_compute_proportional_rope_parameters` of transformers has them: 1, then so much that nothing turns."""
+    turned = int(rope.number("partial_rotary_factor", 1.0) * width // 2)
+    return (1.0,) * turned + (NEVER_TURNS,) * (width // 2 - turned)
