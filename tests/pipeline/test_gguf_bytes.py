@@ -16,6 +16,7 @@ import pytest
 
 from quantgui.checkpoint import open_checkpoint
 from quantgui.formats.gguf.file_types import FILE_TYPES
+from quantgui.formats.gguf.size import gguf_rows
 from quantgui.formats.gguf.source import tensors_of
 from quantgui.resource_files import resource
 from tests.pipeline.gguf_bytes import LAYERS, Case, convert, digest, first_layers, recorded, write_importance_of
@@ -46,6 +47,9 @@ def test_the_bytes_are_those_of_the_reference(
 ) -> None:
     path = convert(sources[case.layers], tmp_path / "x.gguf", case.type, matrix if case.weighted else None)
     assert digest(path) == case.sha256
+    if not case.weighted:
+        shown = {kind: size for kind, _, size in gguf_rows(open_checkpoint(sources[case.layers]))}
+        assert path.stat().st_size == shown[case.type]
 
 
 def test_every_type_is_recorded() -> None:
