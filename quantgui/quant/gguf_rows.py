@@ -49,7 +49,7 @@ _SUMMARIES: Mapping[str, str] = {
     "Q4_0": "An older type, fast on phones and ARM; Q4_K loses less at the same size.",
     "IQ4_NL": "Sixteen levels that are closer together near zero.",
     "IQ4_XS": "As good as Q4_K_S and a little smaller; slower on a CPU.",
-    "MXFP4": "Experts in 4-bit floats with a shared scale, as gpt-oss is published.",
+    "MXFP4": "Experts in 4-bit floats with a shared scale, as gpt-oss is published; the rest in Q8_0.",
     "TQ2_0": "For models trained with weights of -1, 0 and 1.",
     "TQ1_0": "For models trained with weights of -1, 0 and 1, packed tighter.",
 }
