@@ -27,7 +27,7 @@ from quantgui.gui.settings import RECENT_MODELS, Session, Settings, load, save
 from quantgui.hardware.probe import this_machine
 from quantgui.home import Home
 from quantgui.jobs.fold import RunState
-from quantgui.jobs.job import Calibration, ImatrixJob, InspectJob, QuantizeJob
+from quantgui.jobs.job import Calibration, ExportJob, ImatrixJob, InspectJob, QuantizeJob
 from quantgui.jobs.run_record import FILE_SUFFIX
 from quantgui.quant.assignment import is_gguf
 from quantgui.schemes.recipe import Recipe, SchemeSpec
@@ -282,6 +282,11 @@ class AppState(QObject):
         if self._checkpoint is not None and (source := self._source()) is not None:
             name, device = self._checkpoint.name, self._settings.device
             self.runs.compute_importance(ImatrixJob(source, output, calibration, device, name))
+
+    def start_export(self, output: str) -> None:
+        """Export the open model as ONNX into the folder `output`."""
+        if (source := self._source()) is not None:
+            self.runs.start_export(ExportJob(source, output))
 
     def cancel_run(self) -> None:
         """Stop the running job, whichever it is; its Cancelled event follows."""

@@ -49,7 +49,6 @@ class ImportanceState(QObject):
         self._state = state
         self.chosen: KnownMatrix | None = None
         self.offered: KnownMatrix | None = None
-        self.is_watched = False  # a dialog shows how the job ends, so no message needs to
         self._looks = 0
         for signal in (state.checkpoint_changed, state.recipe_changed, state.settings_changed):
             signal.connect(self.look)
@@ -68,14 +67,12 @@ class ImportanceState(QObject):
 
     @property
     def objection(self) -> str:
-        """Why none can be computed now, "" where one can."""
+        """Why none can be computed for this model, "" where one can."""
         checkpoint = self._state.checkpoint
         if checkpoint is None or not checkpoint.path:
             return "It is computed from the weights, which are not on this machine."
         if checkpoint.kind not in COMPUTABLE:
             return "It is computed from the Hugging Face folder of the model; this is a single file."
-        if self.job is None and (other := self._state.runs.at_work) is not None:
-            return f"One job at a time: it can begin when “{other.stage}” has ended."
         return ""
 
     @property
@@ -151,7 +148,7 @@ class ImportanceState(QObject):
         assert isinstance(job, ImatrixJob)
         if isinstance(outcome, Finished) and outcome.imatrix is not None:
             self._take(job, outcome.imatrix)
-        elif isinstance(outcome, Failed) and not self.is_watched:
+        elif isinstance(outcome, Failed) and not self._state.runs.importance.is_watched:
             self._state.message.emit(UserError(outcome.message, hint=outcome.hint, details=outcome.details))
         self.changed.emit()
         self.look()
@@ -162,7 +159,7 @@ class ImportanceState(QObject):
         is_ours = checkpoint is not None and checkpoint.path == job.source and self.is_possible
         if is_ours:
             self.use(result.output)
-        if not self.is_watched:
+        if not self._state.runs.importance.is_watched:
             where = "in the recipe" if is_ours else f"at {result.output}"
             self._state.message.emit(f"The importance matrix is ready, {where}: {result_words(result)}.")
 

@@ -9,7 +9,17 @@ from quantgui.gui.app_state import AppState
 from quantgui.gui.widgets.buttons import icon_button
 from quantgui.gui.widgets.text import label, small
 from quantgui.jobs.fold import RunState, RunStatus
-from quantgui.jobs.job import EvaluateJob, GenerateJob, HandOverJob, ImatrixJob, InspectJob, Job, QuantizeJob, VerifyJob
+from quantgui.jobs.job import (
+    EvaluateJob,
+    ExportJob,
+    GenerateJob,
+    HandOverJob,
+    ImatrixJob,
+    InspectJob,
+    Job,
+    QuantizeJob,
+    VerifyJob,
+)
 
 
 class JobStrip(QWidget):
@@ -65,6 +75,8 @@ def job_title(job: Job) -> str:
         return "Trying it out"
     if isinstance(job, HandOverJob):
         return "Handing over"
+    if isinstance(job, ExportJob):
+        return "Exporting"
     if isinstance(job, ImatrixJob):
         return "Computing importance"
     return "Verifying" if isinstance(job, VerifyJob) else "Reading"

@@ -19,6 +19,7 @@ class RunControl(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.state: RunState | None = None
+        self.is_watched = False  # a dialog shows how the job ends, so no message needs to
         self._thread: JobThread | None = None
 
     @property

@@ -10,21 +10,31 @@ from PySide6.QtCore import QObject, Signal
 from quantgui.gui.run_control import RunControl
 from quantgui.gui.run_times import TimeBook
 from quantgui.gui.try_it.trial import Trial
-from quantgui.jobs.events import QuantizeResult
+from quantgui.jobs.events import Failed, Finished, QuantizeResult
 from quantgui.jobs.fold import RunState, state_of_measurement, state_of_run
-from quantgui.jobs.job import EvaluateJob, HandOverJob, ImatrixJob, InspectJob, Program, QuantizeJob, new_job_id
+from quantgui.jobs.job import (
+    EvaluateJob,
+    ExportJob,
+    HandOverJob,
+    ImatrixJob,
+    InspectJob,
+    Program,
+    QuantizeJob,
+    new_job_id,
+)
 from quantgui.jobs.run_record import RunRecord, read_run
 from quantgui.types import UserError
 
 
 class Runs(QObject):
     """`main` holds the run that the pages show, `quality` the measurement of one, `trial` what it writes,
-    `handover` its way to another program, `importance` the importance matrix that is computed for the next one.
+    `handover` its way to another program, `importance` the importance matrix that is computed for the next one,
+    `export` the open model in another format.
 
     Refusals become a message.
     """
 
-    message = Signal(object)  # a UserError
+    message = Signal(object)  # a UserError, or text
     changed = Signal()  # any of them, also several times a second while one is at work
 
     def __init__(self, times_file: Path, parent: QObject | None = None) -> None:
@@ -34,9 +44,11 @@ class Runs(QObject):
         self.trial = Trial(self)
         self.handover = RunControl(self)
         self.importance = RunControl(self)
-        self._controls = (self.main, self.quality, self.handover, self.importance)
+        self.export = RunControl(self)
+        self._controls = (self.main, self.quality, self.handover, self.importance, self.export)
         for control in (*self._controls, self.trial):
             control.changed.connect(self.changed)
+        self.export.ended.connect(self._exported)
         self.times = TimeBook(times_file)
         for control in (self.main, self.importance):
             control.ended.connect(lambda control=control: self._learn(control))
@@ -46,6 +58,11 @@ class Runs(QObject):
         """The job at work now, None where none is."""
         working = next((control for control in self._controls if control.is_running), None)
         return working.state if working is not None else self.trial.at_work
+
+    def busy_words(self, control: RunControl) -> str:
+        """Why `control` has to wait, "" where nothing else is at work."""
+        other = None if control.is_running else self.at_work
+        return f"One job at a time: “{other.stage}” has to end first." if other is not None else ""
 
     def start(self, job: QuantizeJob | InspectJob) -> None:
         """Start a run that the pages will show."""
@@ -72,6 +89,11 @@ class Runs(QObject):
         """Compute an importance matrix."""
         if not self._is_busy():
             self.importance.start(job)
+
+    def start_export(self, job: ExportJob) -> None:
+        """Write a model in another program's format."""
+        if not self._is_busy():
+            self.export.start(job)
 
     def stop_training(self) -> None:
         """End the training at work and convert what it has learned."""
@@ -112,6 +134,16 @@ class Runs(QObject):
         if busy:
             self.message.emit(UserError("A job is already running.", hint="Wait for it or cancel it first."))
         return busy
+
+    def _exported(self) -> None:
+        """Say how an export has ended whose dialog was closed."""
+        outcome = self.export.state.outcome if self.export.state is not None else None
+        if self.export.is_watched:
+            return
+        if isinstance(outcome, Finished) and outcome.exported is not None:
+            self.message.emit(f"The ONNX model is at {outcome.exported.output}.")
+        elif isinstance(outcome, Failed):
+            self.message.emit(UserError(outcome.message, hint=outcome.hint, details=outcome.details))
 
     def _learn(self, control: RunControl) -> None:
         if control.state is not None:

@@ -7,7 +7,8 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from quantgui.gui.app_state import AppState
 from quantgui.gui.importance.dialog import show_importance_dialog
-from quantgui.gui.importance.words import facts_words, progress_words
+from quantgui.gui.importance.words import facts_words
+from quantgui.gui.job_dialog import progress_words
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.icon_label import IconLabel
 from quantgui.gui.widgets.text import small
@@ -57,8 +58,9 @@ class ImportanceNote(QWidget):
         self._words.setVisible(bool(words))
         self._use.setVisible(importance.job is None and importance.offered is not None)
         self._compute.setText("Show" if importance.job is not None else COMPUTE)
-        self._compute.setEnabled(not importance.objection)
-        self._compute.setToolTip(importance.objection or "Run a text through the model to see which weights matter.")
+        objection = importance.objection or self._state.runs.busy_words(self._state.runs.importance)
+        self._compute.setEnabled(not objection)
+        self._compute.setToolTip(objection or "Run a text through the model to see which weights matter.")
 
     def _finding(self) -> tuple[str, str]:
         """Icon and words of what is known."""

@@ -1,11 +1,10 @@
-"""An importance matrix in words: what a file tells, what a job has made, how far one is. No Qt."""
+"""An importance matrix in words: what a file tells, what a job has made. No Qt."""
 
 from __future__ import annotations
 
 from quantgui import units
 from quantgui.formats.gguf.imatrix import MatrixFacts
 from quantgui.jobs.events import ImatrixResult
-from quantgui.jobs.fold import RunState
 
 
 def facts_words(facts: MatrixFacts) -> str:
@@ -18,11 +17,3 @@ def facts_words(facts: MatrixFacts) -> str:
 def result_words(result: ImatrixResult) -> str:
     """ "42 tensors, from 65 536 tokens"."""
     return f"{units.count(result.entries)} tensors, from {units.count(result.tokens)} tokens"
-
-
-def progress_words(run: RunState) -> str:
-    """ "45 %, about 10 s left", or the stage where nothing is counted yet."""
-    if run.fraction is None or run.fraction >= 1:
-        return run.stage
-    percent = f"{100 * run.fraction:.0f}{units.NBSP}%"
-    return percent if run.seconds_left is None else f"{percent}, about {units.duration(run.seconds_left)} left"

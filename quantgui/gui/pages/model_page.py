@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex
+from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
+    QFrame,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QScrollArea,
     QStackedWidget,
     QTreeView,
     QVBoxLayout,
@@ -19,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from quantgui.gui import formatting
 from quantgui.gui.app_state import AppState
+from quantgui.gui.export.onnx_dialog import onnx_objection, show_onnx_dialog
 from quantgui.gui.pages import Page
 from quantgui.gui.pickers.model_picker import FILE_FILTER, ModelPicker
 from quantgui.gui.pickers.picker_dialog import model_dialog
@@ -82,16 +85,13 @@ class ModelPage(PageFrame):
         facts.body.addWidget(self._notes)
         side.addWidget(facts)
         side.addWidget(self._other_card())
+        side.addWidget(self._elsewhere_card())
         side.addStretch(1)
         view = QWidget()
         row = QHBoxLayout(view)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(14)
-        holder = QWidget()
-        holder.setFixedWidth(SIDE_WIDTH)
-        holder.setLayout(side)
-        side.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(holder)
+        row.addWidget(_scrolling(side))
         row.addWidget(self._tensor_card(), 1)
         return view
 
@@ -104,6 +104,17 @@ class ModelPage(PageFrame):
         card.body.addLayout(buttons)
         card.body.addLayout(self._recent)
         card.body.addWidget(small("Or drop a folder or a file anywhere on the window."))
+        return card
+
+    def _elsewhere_card(self) -> Card:
+        card = Card("Use it elsewhere")
+        export = button("Export as ONNX…", lambda: show_onnx_dialog(self._state, self.window()))
+        row = QHBoxLayout()
+        row.addWidget(export)
+        row.addStretch(1)
+        card.body.addLayout(row)
+        card.body.addWidget(small("With 8-bit weights, for onnxruntime."))
+        self._elsewhere = card
         return card
 
     def _tensor_card(self) -> Card:
@@ -146,6 +157,7 @@ class ModelPage(PageFrame):
         self._facts.set_facts(model_facts(checkpoint))
         self._notes.setText("\n".join(checkpoint.notes))
         self._notes.setVisible(bool(checkpoint.notes))
+        self._elsewhere.setVisible(not onnx_objection(checkpoint))
         self._show_recent()
         if checkpoint is not self._shown:
             self._shown = checkpoint
@@ -202,6 +214,22 @@ class ModelPage(PageFrame):
         file = QFileDialog.getOpenFileName(self, "Open a model file", start, FILE_FILTER)[0]
         if file:
             self._state.open_model(file)
+
+
+def _scrolling(side: QVBoxLayout) -> QScrollArea:
+    """The column at the left, which scrolls where the window is too low for it."""
+    holder = QWidget()
+    holder.setProperty("role", "plain")
+    holder.setLayout(side)
+    side.setContentsMargins(0, 0, 6, 0)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFixedWidth(SIDE_WIDTH)
+    area.setAccessibleName("Facts of the model")
+    area.setWidget(holder)
+    return area
 
 
 def headline(checkpoint: Checkpoint) -> str:

@@ -42,7 +42,7 @@ def words(dialog: ImportanceDialog) -> str:
 
 
 def buttons(dialog: ImportanceDialog) -> list[str]:
-    made = (dialog._close, dialog._cancel, dialog._compute)
+    made = (dialog._close, dialog._cancel, dialog._start)
     return [b.text() for b in made if b.isVisibleTo(dialog) and b.isEnabled()]
 
 
@@ -63,7 +63,7 @@ def test_what_is_chosen_goes_into_the_job(
     assert (job.source, job.model) == (opened.checkpoint.path, "demo")
     assert job.output == str(opened.outputs_folder / "demo.imatrix.gguf")
     assert job.calibration == Calibration("/texts/mine.txt", 4, 32)
-    assert buttons(dialog) == ["Close", "Cancel"] and not dialog._form.isEnabled()
+    assert buttons(dialog) == ["Close", "Cancel"] and not dialog._fields.isEnabled()
     assert "Running the text through the model: 40" in words(dialog)
 
 
@@ -76,7 +76,7 @@ def test_the_end_puts_the_file_into_the_recipe_and_says_what_it_is(
     assert opened.recipe == Recipe(SchemeSpec("IQ2_XS", {"imatrix": job.output}))
     assert dialog._title.text() == "The importance matrix is ready"
     assert {"42", "128 tokens of the bundled text", job.output, "the recipe"} <= set(words(dialog).split("\n"))
-    assert "No text reached some experts of 1 tensors" in words(dialog)
+    assert "No text reached some experts of 1 tensor;" in words(dialog)
     assert buttons(dialog) == ["Done"]
     seconds = opened.importance.predict(Calibration(None, 1, 128))
     assert seconds is not None, "the next one's time is predicted"
@@ -151,7 +151,7 @@ def test_names_are_new_unless_somebody_wants_the_old_one(opened: AppState, qtbot
     dialog._output.setText(str(taken))
     assert "will be replaced" in words(dialog)
     dialog._output.setText(str(taken.with_suffix(".txt")))
-    assert "must end in .gguf" in words(dialog) and not dialog._compute.isEnabled()
+    assert "must end in .gguf" in words(dialog) and not dialog._start.isEnabled()
     dialog.close()
 
 

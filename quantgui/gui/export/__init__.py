@@ -1,0 +1,1 @@
+"""The open model in another program's file format."""
