@@ -190,4 +190,18 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "Gemma4TextConfig",
         {**GEMMA4, "enable_moe_block": True, "num_experts": 12, "top_k_experts": 3, "moe_intermediate_size": 32},
     ),
+    "gemma3n": (
+        "Gemma3nTextConfig",
+        {
+            **GROUPED,
+            "num_hidden_layers": 25,
+            "num_kv_shared_layers": 5,
+            "layer_types": (["sliding_attention"] * 4 + ["full_attention"]) * 5,
+            "activation_sparsity_pattern": [0.95] * 10 + [0.0] * 15,
+            "intermediate_size": [96] * 25,
+            "head_dim": 16,
+            "sliding_window": 8,
+            "vocab_size_per_layer_input": 288,
+        },
+    ),
 }

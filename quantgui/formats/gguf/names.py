@@ -64,6 +64,9 @@ def gguf_tensors(checkpoint: Checkpoint) -> tuple[GgufTensor, ...]:
 def _is_dropped(name: str, layout: Layout, config: ModelConfig) -> bool:
     if layout.drops_tied_head and config.tied_embeddings and name.endswith("lm_head.weight"):
         return True
+    layer = _LAYER.search(name)
+    if layer is not None and config.num_layers and int(layer[1]) >= config.num_layers:
+        return True  # predicts more tokens at once, which llama.cpp does without
     return _DROPPED.search(name) is not None
 
 

@@ -68,6 +68,11 @@ def _turned(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     return tensor.t() if tensor.ndim > 1 else tensor
 
 
+def _text_rows(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """Rows of an embedding that stand for text; Gemma 3n has others behind them."""
+    return tensor[: keys.size("vocab_size_per_layer_input")]
+
+
 def _gate_rows(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     """The first half of the outputs of a fused [experts, 2 × inner, inputs] or [2 × inner, inputs]."""
     return tensor.narrow(-2, 0, tensor.shape[-2] // 2)
@@ -169,6 +174,7 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
     "falcon": {"attn_qkv": _queries_keys_values_by_group},
     "gpt2": dict.fromkeys(("attn_qkv", "attn_output", "ffn_up", "ffn_down"), _turned),
     "gptneox": {"attn_qkv": _queries_then_keys_then_values},
+    "gemma3n": {"token_embd": _text_rows},
     "gpt-oss": {
         "ffn_gate_exps": _gate_alternating,
         "ffn_up_exps": _up_alternating,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quantgui.formats.gguf.layouts._layout import Layout, Split
-from quantgui.formats.gguf.layouts._parts import LLAMA, PER_LAYER_INPUTS, POST_NORMS, renamed
+from quantgui.formats.gguf.layouts._layout import Layout, Shape, Split
+from quantgui.formats.gguf.layouts._parts import LLAMA, PER_LAYER_INPUTS, POST_NORMS, renamed, whole_number
+from quantgui.types import ModelConfig
 
 _GEMMA3N: Mapping[str, str] = {
     **LLAMA,
@@ -24,7 +25,22 @@ _STREAMS: Mapping[str, str] = {
     "altup_projections.*": "altup_proj",
     "altup_unembed_projections.*": "altup_unembd_proj",
 }
-_LAYOUT = Layout("gemma3n", _GEMMA3N, splits=_SPLITS, drops_tied_head=True, outer_stacks=_STREAMS)
+
+
+def _text_rows(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+    """llama.cpp wants as many rows as the second embedding has: those behind it stand for pictures and sounds."""
+    rows = min(shape[0], whole_number(config, "vocab_size_per_layer_input"))
+    return (("token_embd.weight", (rows, *shape[1:])),)
+
+
+_LAYOUT = Layout(
+    "gemma3n",
+    _GEMMA3N,
+    splits=_SPLITS,
+    drops_tied_head=True,
+    outer_stacks=_STREAMS,
+    outer_splits={"embed_tokens.weight": _text_rows},
+)
 
 LAYOUTS: Mapping[str, Layout] = {"gemma3n": _LAYOUT, "gemma3n_text": _LAYOUT}
 """`model_type` of config.json -> how llama.cpp stores it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 
 from quantgui.checkpoint.architectures import Keys
-from quantgui.formats.gguf.key_values import KeyValue, f32, u32
+from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, f32, u32
 from quantgui.formats.gguf.metadata.rope import DEFAULT_THETA, Rope, rope_keys, rope_of
 from quantgui.types import UserError
 
@@ -20,22 +20,35 @@ _RMS_EPSILON = ("rms_norm_eps", "norm_eps")
 _LAYER_EPSILON = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 
-def size_keys(keys: Keys, prefix: str, *, unused_positions: bool = False) -> list[KeyValue]:
+def size_keys(
+    keys: Keys,
+    prefix: str,
+    *,
+    unused_positions: bool = False,
+    inner: int | Sequence[int] | None = None,
+    kv_heads: int | Sequence[int] | None = None,
+) -> list[KeyValue]:
     """Layers, widths, heads and the context.
 
-    `unused_positions` says that the first positions, up to the padding token's id, are never used.
+    `unused_positions` says that the first positions, up to the padding token's id, are never used. `inner` and
+    `kv_heads` replace what the config states; a list has one number per layer.
     """
     context = keys.size("max_position_embeddings", "n_positions", "n_ctx")
     padding = keys.count("pad_token_id") if unused_positions and keys.value("pad_token_id") is not None else -1
-    inner = keys.size("intermediate_size", "n_inner", "hidden_dim", default=4 * keys.hidden)
+    if inner is None:
+        inner = keys.size("intermediate_size", "n_inner", "hidden_dim", default=4 * keys.hidden)
     return [
         u32(f"{prefix}.block_count", keys.layers),
         u32(f"{prefix}.context_length", context - (padding + 1)),
         u32(f"{prefix}.embedding_length", keys.hidden),
-        u32(f"{prefix}.feed_forward_length", inner),
+        _one_or_each(f"{prefix}.feed_forward_length", inner),
         u32(f"{prefix}.attention.head_count", keys.heads),
-        u32(f"{prefix}.attention.head_count_kv", keys.kv_heads),
+        _one_or_each(f"{prefix}.attention.head_count_kv", keys.kv_heads if kv_heads is None else kv_heads),
     ]
+
+
+def _one_or_each(key: str, value: int | Sequence[int]) -> KeyValue:
+    return u32(key, value) if isinstance(value, int) else array_of(key, ValueKind.INT32, value)
 
 
 def head_keys(keys: Keys, prefix: str, default: int | None = None) -> list[KeyValue]:

@@ -156,9 +156,8 @@ def _deepseek2(keys: Keys, prefix: str) -> list[KeyValue]:
     low_rank = keys.optional("q_lora_rank")
     fits = (low_rank is None) == (keys.layers in LAYERS_WITH_WHOLE_QUERIES)
     refuse_unless(fits, "this kind of queries (q_lora_rank) in a model of this depth")
-    made = [key for key in size_keys(keys, prefix) if not key.key.endswith("head_count_kv")]
-    made += [
-        u32(f"{prefix}.attention.head_count_kv", 1),
+    made = [
+        *size_keys(keys, prefix, kv_heads=1),
         rms_epsilon(keys, prefix),
         u32(f"{prefix}.vocab_size", keys.vocab),
         *([u32(f"{prefix}.attention.q_lora_rank", low_rank)] if low_rank else []),

@@ -20,6 +20,10 @@ from quantgui.formats.gguf.metadata.rope import rope_keys, rope_of
 
 GEMMA_HEAD = 256
 """Width of a head where a Gemma config does not state it."""
+GEMMA3N_SIZES: Mapping[str, int] = {"altup_num_inputs": 4, "laurel_rank": 64, "hidden_size_per_layer_input": 256}
+GEMMA3N_OWN_LAYERS = 20
+GEMMA3N_SPARSE_LAYERS, GEMMA3N_SPARSITY = 10, 0.95
+"""What llama.cpp computes Gemma 3n with, whatever the file says: layers with keys of their own, and sparse ones."""
 
 
 def _gemma(keys: Keys, prefix: str) -> list[KeyValue]:
@@ -51,6 +55,32 @@ def _check_query_scale(keys: Keys, layers_of_27b: int) -> None:
     refuse_unless(scale is None or scale == head, f"queries scaled by {scale} (query_pre_attn_scalar)")
 
 
+def _gemma3n(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Most of this architecture's sizes stand in llama.cpp itself, which knows its two models."""
+    check_windows(keys, 5)
+    fixed = all(keys.size(name, default=value) == value for name, value in GEMMA3N_SIZES.items())
+    fixed &= keys.layers - keys.count("num_kv_shared_layers") == GEMMA3N_OWN_LAYERS
+    refuse_unless(fixed and not keys.count("altup_active_idx"), "sizes that no Gemma 3n model has")
+    sparse = keys.sequence("activation_sparsity_pattern")
+    wanted = [GEMMA3N_SPARSITY] * GEMMA3N_SPARSE_LAYERS + [0.0] * (keys.layers - GEMMA3N_SPARSE_LAYERS)
+    refuse_unless(sparse is not None and list(sparse) == wanted, "other sparse layers (activation_sparsity_pattern)")
+    widths = keys.value("intermediate_size")
+    inner = set(widths) if isinstance(widths, list) else {widths}
+    refuse_unless(len(inner) == 1, "layers of different widths (intermediate_size)")
+    return [
+        *size_keys(keys, prefix, inner=inner.pop()),
+        rms_epsilon(keys, prefix),
+        *head_keys(keys, prefix, GEMMA_HEAD),
+        u32(f"{prefix}.attention.sliding_window", keys.size("sliding_window", default=512)),
+        u32(f"{prefix}.attention.shared_kv_layers", keys.count("num_kv_shared_layers")),
+        u32(f"{prefix}.altup.active_idx", 0),
+        u32(f"{prefix}.altup.num_inputs", GEMMA3N_SIZES["altup_num_inputs"]),
+        u32(f"{prefix}.embedding_length_per_layer_input", GEMMA3N_SIZES["hidden_size_per_layer_input"]),
+        *rope_keys(keys, prefix, rope_of(keys, 1_000_000.0)),
+        *_capped(keys, prefix),
+    ]
+
+
 def _gemma4(keys: Keys, prefix: str) -> list[KeyValue]:
     """Wider heads in the layers that see everything, embeddings per layer, last layers without keys of their own."""
     refuse_unless(keys.value("use_bidirectional_attention") != "all", "tokens that see what follows them")
@@ -60,10 +90,8 @@ def _gemma4(keys: Keys, prefix: str) -> list[KeyValue]:
     shared = keys.count("num_kv_shared_layers")
     own = slides[: keys.layers - shared]
     refuse_unless(not shared or own[-2:] == [True, False], "other layers whose keys and values are used again")
-    made = [key for key in size_keys(keys, prefix) if not key.key.endswith(("head_count_kv", "feed_forward_length"))]
-    made += [
-        array_of(f"{prefix}.attention.head_count_kv", ValueKind.INT32, _gemma4_kv_heads(keys, slides)),
-        array_of(f"{prefix}.feed_forward_length", ValueKind.INT32, _gemma4_inner(keys, shared)),
+    made = [
+        *size_keys(keys, prefix, inner=_gemma4_inner(keys, shared), kv_heads=_gemma4_kv_heads(keys, slides)),
         rms_epsilon(keys, prefix),
         u32(f"{prefix}.attention.key_length", width),
         u32(f"{prefix}.attention.value_length", width),
@@ -112,5 +140,11 @@ def _capped(keys: Keys, prefix: str) -> list[KeyValue]:
     return [f32(f"{prefix}.final_logit_softcapping", cap)] if cap else []
 
 
-BUILDERS: Mapping[str, Builder] = {"gemma": _gemma, "gemma2": _gemma2, "gemma3": _gemma3, "gemma4": _gemma4}
+BUILDERS: Mapping[str, Builder] = {
+    "gemma": _gemma,
+    "gemma2": _gemma2,
+    "gemma3": _gemma3,
+    "gemma3n": _gemma3n,
+    "gemma4": _gemma4,
+}
 """general.architecture -> its keys."""
