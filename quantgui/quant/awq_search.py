@@ -7,11 +7,12 @@ alpha from a grid, chosen by the error of the layer's outputs; then the clipping
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantgui.calibration.hessian import output_power
 from quantgui.calibration.input_statistics import InputStatistics
+from quantgui.quant.searched_rows import some_rows
 
 if TYPE_CHECKING:
     import torch
@@ -22,10 +23,8 @@ RoundTrip = Callable[["torch.Tensor"], "torch.Tensor"]
 GRID = 20
 """Tried exponents alpha: 1/20 to 19/20, beside no scaling; and clipping ratios: 1, 1 - 1/20, and so on to 0.55."""
 SMALLEST_SCALE = 1e-4
-SEARCH_ROWS = 512
-"""Outputs of each layer, at least, by which exponents are compared. All outputs see the same inputs, so a few hundred
-of many thousands tell which exponents are good; the best FINALISTS are then compared by all."""
 FINALISTS = 3
+"""Exponents that are best by some outputs, and are then compared by all of them."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,6 @@ class Layer:
             return self.weight - self.round_trip(self.weight)
         return self.weight - self.round_trip(self.weight * scales) / scales
 
-    def thinned(self) -> Layer:
-        """The layer with some of its outputs, evenly spread."""
-        return replace(self, weight=self.weight[:: max(1, len(self.weight) // SEARCH_ROWS)])
-
 
 def search_scales(
     layers: Sequence[Layer], statistics: InputStatistics, shared: Callable[[torch.Tensor], torch.Tensor]
@@ -55,7 +50,7 @@ def search_scales(
     where the source cannot tell them apart.
     """
     inputs, magnitudes, hessian = statistics.sample, statistics.mean, statistics.hessian.matrix
-    few = [layer.thinned() for layer in layers]
+    few = [Layer(some_rows(layer.weight), layer.round_trip) for layer in layers]
 
     def scales_of(step: int) -> torch.Tensor:
         scales = magnitudes.pow(step / GRID).clamp_(min=SMALLEST_SCALE)

@@ -9,7 +9,7 @@ the matrix before (value before output, up before down) takes it just as well, b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from quantgui.quant.folded_block import FoldedBlock
 from quantgui.quant.method import Kind, Method, RowArithmetic, SchemeRow, ValueRange
 from quantgui.quant.methods.float8 import Float8
 from quantgui.quant.methods.round_to_nearest import RoundToNearest
+from quantgui.quant.searched_rows import some_rows
 from quantgui.quant.storage_rounding import rounded_up
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.parameters import Parameter, ParameterValue
@@ -103,8 +104,8 @@ def _smoothing(folded: FoldedBlock, pair: ScalePair, layers: list[_Layer]) -> to
 
     if not layers[0].settings["per_layer"]:
         return scales(float(layers[0].settings["alpha"]))
-    tried = [(sum(layer.error(chosen) for layer in layers), chosen) for chosen in (None, *map(scales, ALPHAS))]
-    return min(tried, key=lambda entry: entry[0])[1]
+    candidates = (None, *map(scales, ALPHAS))
+    return min(candidates, key=lambda chosen: sum(layer.error(chosen, some_rows) for layer in layers))
 
 
 class _Layer:
@@ -136,37 +137,47 @@ class _Layer:
         largest = (self._folded.statistics[self._name].largest / scales).amax() * self._reach
         return rounded_up(static_scale(largest, self._activations), self._dtype)
 
-    def error(self, scales: torch.Tensor | None) -> float:
-        """Relative squared error of the outputs on the sample with the inputs divided by `scales`, before any fold."""
+    def error(
+        self, scales: torch.Tensor | None, rows: Callable[[torch.Tensor], torch.Tensor] = lambda weight: weight
+    ) -> float:
+        """Relative squared error of the outputs on the sample with the inputs divided by `scales`, before any fold.
+
+        Of the outputs that `rows` takes from the weight; all, where the weight has one scale for all of them.
+        """
         factor = 1.0 if scales is None else scales
-        weight = self.weight * factor
+        weight = rows(self.weight) * factor
         return self._error(weight, self._method.dequantize(self._quantized(weight)), factor)
 
     def _error(self, weight: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor | float) -> float:
-        errors, sizes = self._token_errors(weight, rounded, scales)
-        size = float(sizes.sum())
-        return float(errors.sum()) / size if size else 0.0
+        inputs = self._inputs(scales)
+        exact = inputs @ weight.T
+        size = float(exact.square().sum())
+        return float(self._token_errors(inputs, exact, rounded, scales).sum()) / size if size else 0.0
+
+    def _inputs(self, scales: torch.Tensor | float) -> torch.Tensor:
+        """The sample [tokens, inputs], divided by `scales`."""
+        return self._folded.statistics[self._name].sample / scales
 
     def _token_errors(
-        self, weight: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor | float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared error and squared size of the outputs, [tokens] of the sample."""
-        inputs = self._folded.statistics[self._name].sample / scales
-        exact = inputs @ weight.T
+        self, inputs: torch.Tensor, exact: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor | float
+    ) -> torch.Tensor:
+        """Squared error of the outputs, whose exact values are given, [tokens] of the sample."""
         difference = exact - round_inputs(inputs, self._activations, self._input_scale(scales)) @ rounded.T
-        return difference.square().sum(dim=1), exact.square().sum(dim=1)
+        return difference.square().sum(dim=1)
 
     def _find_reach(self, weight: torch.Tensor, rounded: torch.Tensor, scales: torch.Tensor) -> None:
         """How far the scale reaches: cutting off the few tokens with huge inputs can be worth it for all the others.
 
         Every token counts alike, by its own relative error: those with huge inputs also have huge outputs, and would
-        decide alone otherwise.
+        decide alone otherwise. Some of the outputs tell.
         """
+        inputs, some = self._inputs(scales), some_rows(rounded)
+        exact = inputs @ some_rows(weight).T
+        sizes = exact.square().sum(dim=1).clamp_(min=1e-30)
 
         def mean_error(reach: float) -> float:
             self._reach = reach
-            errors, sizes = self._token_errors(weight, rounded, scales)
-            return float((errors / sizes.clamp(min=1e-30)).mean())
+            return float((self._token_errors(inputs, exact, some, scales) / sizes).mean())
 
         self._reach = min(REACHES, key=mean_error)
 
