@@ -87,7 +87,7 @@ def _row(kind: FileType) -> SchemeRow:
     base = BY_NAME[kind.base]
     size = _SIZES.get(kind.name[-2:], "") if "_K_" in kind.name else ""
     family = "blocks" if base.is_quantized else "floats"
-    title = f"{base.bits_per_weight:.3g}-bit {family} of llama.cpp" + (f", {size} mixture" if size else "")
+    title = f"{base.bits_per_weight:.3g}-bit {family}" + (f", {size} mixture" if size else " of llama.cpp")
     return SchemeRow(
         id=row_id(kind),
         title=title,

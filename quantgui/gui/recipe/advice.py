@@ -34,6 +34,7 @@ class _Purpose:
     candidates: tuple[str, ...]  # most precise first
     runtime: Runtime
     with_gpu: bool | None = None  # whether it is about computers with a GPU or without; None: both
+    offloaded: str = ""  # where nothing fits the GPU alone, what its program runs with layers in RAM
 
 
 _PURPOSES = (
@@ -65,6 +66,7 @@ _PURPOSES = (
         "the most precise GGUF file that fits",
         ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M"),
         Runtime.LLAMA_CPP,
+        offloaded="Q4_K_M",
     ),
     _Purpose("Fine-tune later", "the 4-bit base that QLoRA trains adapters on", ("NF4-DQ",), Runtime.TRANSFORMERS),
 )
@@ -83,22 +85,34 @@ def answers(
     has_gpu = bool(hardware.accelerators)
     possible = [purpose for purpose in _PURPOSES if purpose.with_gpu in (None, has_gpu)]
     purposes = sorted(possible, key=lambda purpose: purpose.runtime is not runtime)
-    found = [_answer(purpose, hardware, by_id) for purpose in purposes]
+    answered = {purpose: _answer(purpose, by_id) for purpose in purposes}
+    found = [advice for advice in answered.values() if advice is not None]
+    if without := [purpose.title for purpose, advice in answered.items() if advice is None]:
+        runs = "it runs" if len(without) == 1 else "they run"
+        words = f"Nothing that {runs} well fits {hardware.name}; the Fit page says what would."
+        found.append(Advice(" · ".join(without), words))
     if checkpoint.parameters <= SMALL_MODEL:
         words = "QAT-INT4: trained with the rounding, the best 4 bits; takes minutes to hours."
         found.append(Advice("Spend time on quality", words, SchemeSpec("QAT-INT4")))
     return tuple(found)
 
 
-def _answer(purpose: _Purpose, hardware: HardwareTarget, by_id: Mapping[str, MemoryEstimate]) -> Advice:
+def _answer(purpose: _Purpose, by_id: Mapping[str, MemoryEstimate]) -> Advice | None:
     possible = [by_id[id_] for id_ in purpose.candidates if id_ in by_id and _exists(id_)]
     for verdict, words in ((Verdict.FITS, ""), (Verdict.TIGHT, ", though it is tight")):
         for estimate in possible:
             if estimate.verdict is verdict:
-                weights = units.file_size(estimate.part(MemoryKind.WEIGHTS))
-                sentence = f"{estimate.scheme_id}: {purpose.why}{words}; {weights} of weights."
-                return Advice(purpose.title, sentence, SchemeSpec(estimate.scheme_id))
-    return Advice(purpose.title, f"Nothing that it runs well fits {hardware.name}; the Fit page says what would.")
+                return _advice(purpose, estimate, f"{purpose.why}{words}")
+    for estimate in possible:
+        if estimate.scheme_id == purpose.offloaded and estimate.verdict is Verdict.OFFLOAD:
+            return _advice(purpose, estimate, "a part of it runs from RAM, which is slower")
+    return None
+
+
+def _advice(purpose: _Purpose, estimate: MemoryEstimate, why: str) -> Advice:
+    weights = units.file_size(estimate.part(MemoryKind.WEIGHTS))
+    sentence = f"{estimate.scheme_id}: {why}; {weights} of weights."
+    return Advice(purpose.title, sentence, SchemeSpec(estimate.scheme_id))
 
 
 def _exists(scheme_id: str) -> bool:

@@ -150,7 +150,7 @@ class _RowDelegate(QStyledItemDelegate):
             painter.setBrush(colors.color("raised"))
             painter.drawRoundedRect(rect, 6, 6)
         if index.data(_KIND) is None:
-            self._texts(painter, rect.adjusted(12, 2, -10, -2), index)
+            self._texts(painter, rect.adjusted(10, 2, -6, -2), index)
         else:
             _heading(painter, rect, index)
         painter.restore()

@@ -19,7 +19,12 @@ from quantgui.report.findings import describe_scheme
 SORT_ROLE = Qt.ItemDataRole.UserRole
 SEARCH_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 28
-ROOM_FOR_SHAPE, ROOM_FOR_BITS = 686, 570
+ROOM_FOR_BITS = 570
+ROOM_FOR_REASON = 100
+LEAST_SHAPE, MOST_SHAPE = 104, 170
+"""A matrix as wide as most, and a stack of experts ("256 × 14336 × 5120")."""
+SHAPE_MARGIN = 22
+SHAPE, BITS = 1, 3
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ def _scheme(planned: PlannedTensor) -> str:
 COLUMNS = (
     Column("Tensor", lambda p: p.assignment.tensor.short_name, lambda p: place_of(p.assignment.tensor), 168),
     Column(
-        "Shape", lambda p: units.shape(p.assignment.tensor.shape), lambda p: p.assignment.tensor.numel, 122, number=True
+        "Shape",
+        lambda p: units.shape(p.assignment.tensor.shape),
+        lambda p: p.assignment.tensor.numel,
+        LEAST_SHAPE,
+        number=True,
     ),
     Column("Precision", _scheme, _scheme, 96),
-    Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 94, number=True),
+    Column("Bits/weight", lambda p: f"{p.bits:.2f}", lambda p: p.bits, 92, number=True),
     Column(
-        "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 84, number=True
+        "Size after", lambda p: units.file_size(p.assignment.nbytes), lambda p: p.assignment.nbytes, 80, number=True
     ),
     Column("Why kept", lambda p: p.reason_in_brief, lambda p: p.reason),
 )
@@ -70,6 +79,10 @@ class TensorModel(QAbstractTableModel):
             self.dataChanged.emit(self.index(0, 0), self.index(len(tensors) - 1, len(COLUMNS) - 1))
         elif not same:
             self.endResetModel()
+
+    def shapes(self) -> set[str]:
+        """The different shapes, in words."""
+        return {units.shape(shape) for shape in {p.assignment.tensor.shape for p in self._tensors}}
 
     def planned(self, row: int) -> PlannedTensor:
         """The tensor of a row."""
@@ -157,13 +170,25 @@ class TensorTable(QTableView):
             if column.width:
                 self.setColumnWidth(index, column.width)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        model.modelReset.connect(self._fit_shapes)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """What becomes of a tensor comes before its shape and bits, where there is no room for all."""
         super().resizeEvent(event)
-        room = event.size().width()
-        self.setColumnHidden(1, room < ROOM_FOR_SHAPE)
-        self.setColumnHidden(3, room < ROOM_FOR_BITS)
+        self._show_what_fits()
+
+    def _fit_shapes(self) -> None:
+        """The widest shape decides: those of stacked experts have three numbers."""
+        metrics = self.fontMetrics()
+        widest = max(map(metrics.horizontalAdvance, self._model.shapes()), default=0)
+        self.setColumnWidth(SHAPE, min(max(widest + SHAPE_MARGIN, LEAST_SHAPE), MOST_SHAPE))
+        self._show_what_fits()
+
+    def _show_what_fits(self) -> None:
+        room = self.viewport().width()
+        needed = sum(self.columnWidth(i) if i == SHAPE else column.width for i, column in enumerate(COLUMNS))
+        self.setColumnHidden(SHAPE, room < needed + ROOM_FOR_REASON)
+        self.setColumnHidden(BITS, room < ROOM_FOR_BITS)
 
     def selected_names(self) -> list[str]:
         """Full names of the selected tensors, in the order of the rows."""

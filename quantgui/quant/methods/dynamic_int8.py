@@ -31,7 +31,7 @@ METHOD = Method(
     rows=(
         SchemeRow(
             "W8A8-dynamic",
-            "8-bit integer weights and activations",
+            "8-bit weights and activations",
             "Computes in 8-bit integers on most cards and CPUs; each token's scale is found as it runs.",
             8,
             "compressed_tensors",

@@ -6,7 +6,8 @@ import pytest
 from PySide6.QtWidgets import QPushButton
 
 from quantgui.checkpoint import open_checkpoint
-from quantgui.fit.estimate import estimate_all
+from quantgui.checkpoint.resolve import resolve
+from quantgui.fit.estimate import estimate_all, estimate_table
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.weights import recipe_weights
 from quantgui.gui.recipe import advice
@@ -54,8 +55,18 @@ def test_what_the_processor_is_advised_stays_packed_in_memory(model):
 
 
 def test_what_fits_nowhere_is_said(model):
-    words = " ".join(answer.sentence for answer in answered(model, vram_gib=0.001, ram_gib=0.001))
-    assert "Nothing that it runs well fits here" in words
+    found = answered(model, vram_gib=0.001, ram_gib=0.001)
+    (nothing,) = [answer for answer in found if "fits here" in answer.sentence]
+    assert nothing.sentence.startswith("Nothing that they run well"), "once for all purposes"
+    assert nothing.spec is None and {"Serve with vLLM", "Fine-tune later"} <= set(nothing.purpose.split(" · "))
+
+
+def test_llama_cpp_can_use_the_ram_beside_a_small_gpu():
+    mixtral = resolve("mistralai/Mixtral-8x7B-v0.1")
+    target = custom_target("here", vram_gib=12, ram_gib=64)
+    by_purpose = {a.purpose: a for a in answers(mixtral, target, estimate_table(mixtral, target, FitSettings()))}
+    answer = by_purpose["Ollama, LM Studio, llama.cpp"]
+    assert answer.spec == SchemeSpec("Q4_K_M") and "RAM" in answer.sentence
 
 
 def test_the_chosen_runtime_comes_first(model):
