@@ -61,6 +61,27 @@ GEMMA4 = {
     "final_logit_softcapping": 30.0,
     "hidden_size_per_layer_input": 0,
 }
+CONVOLUTIONS = {**GROUPED, "num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"]}
+STATE_SPACE = {
+    **GROUPED,
+    **MULTIPLIERS,
+    "num_hidden_layers": 3,
+    "layer_types": ["mamba", "attention", "mamba"],
+    "mamba_n_heads": 8,
+    "mamba_d_head": 16,
+    "mamba_d_state": 16,
+    "shared_intermediate_size": 48,
+}
+VISION = {
+    "depth": 1,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_heads": 2,
+    "out_hidden_size": 64,
+    "deepstack_visual_indexes": [0],
+    "num_position_embeddings": 16,
+}
+SECTIONS = {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
 LINEAR = {
     "num_hidden_layers": 4,
     "layer_types": ["linear_attention"] * 3 + ["full_attention"],
@@ -203,5 +224,33 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "sliding_window": 8,
             "vocab_size_per_layer_input": 288,
         },
+    ),
+    "lfm2": ("Lfm2Config", {**CONVOLUTIONS, "block_multiple_of": 32}),
+    "lfm2_moe": (
+        "Lfm2MoeConfig",
+        {
+            **CONVOLUTIONS,
+            "num_experts": 12,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 32,
+            "num_dense_layers": 1,
+        },
+    ),
+    "granitemoehybrid": ("GraniteMoeHybridConfig", {**STATE_SPACE, **ROUTED, "position_embedding_type": "rope"}),
+    "granitemoehybrid dense": ("GraniteMoeHybridConfig", {**STATE_SPACE, "num_local_experts": 0}),
+    "modernbert": (
+        "ModernBertConfig",
+        {
+            **SIZES,
+            "num_hidden_layers": 4,
+            "local_attention": 16,
+            "pad_token_id": 0,
+            "cls_token_id": 1,
+            "sep_token_id": 2,
+        },
+    ),
+    "qwen3_vl": (
+        "Qwen3VLConfig",
+        {"text_config": {**GROUPED, "head_dim": 16, "rope_parameters": SECTIONS}, "vision_config": VISION},
     ),
 }

@@ -43,6 +43,8 @@ def saved(folder: Path, class_name: str, sizes: dict[str, Any]) -> Any:
     torch.manual_seed(0)
     config = getattr(transformers, class_name)(**sizes)
     make = transformers.AutoModel if is_encoder(class_name) else transformers.AutoModelForCausalLM
+    if "VL" in class_name:
+        make = transformers.AutoModelForImageTextToText
     model = make.from_config(config).float().eval()
     with torch.no_grad():
         for parameter in model.state_dict().values():

@@ -10,7 +10,7 @@ from quantgui.types import UserError
 
 def tensors(keys: Keys) -> Shapes:
     """Weights of the checkpoint."""
-    hidden, attending = keys.hidden, _attention_layers(keys)
+    hidden, attending = keys.hidden, attention_layers(keys)
     yield "model.embed_tokens.weight", (keys.vocab, hidden)
     for index in range(keys.layers):
         prefix = f"model.layers.{index}"
@@ -54,13 +54,13 @@ def _feed_forward(prefix: str, keys: Keys, index: int) -> Shapes:
             yield f"{prefix}.expert_bias", (count,)
         yield from numbered_experts(f"{prefix}.experts", count, hidden, keys.size("moe_intermediate_size"))
         return
-    inner = _inner(keys)
+    inner = inner_size(keys)
     yield from linear(f"{prefix}.w1", inner, hidden)
     yield from linear(f"{prefix}.w3", inner, hidden)
     yield from linear(f"{prefix}.w2", hidden, inner)
 
 
-def _inner(keys: Keys) -> int:
+def inner_size(keys: Keys) -> int:
     """The dense width: two thirds of the stated one, scaled and rounded up, unless the config switches that off."""
     stated = keys.size("intermediate_size", "block_ff_dim")
     if keys.model_type == "lfm2_moe" or not keys.flag("block_auto_adjust_ff_dim", True):
@@ -73,7 +73,8 @@ def _inner(keys: Keys) -> int:
     return -(-int(factor * int(2 * stated / 3)) // multiple) * multiple
 
 
-def _attention_layers(keys: Keys) -> frozenset[int]:
+def attention_layers(keys: Keys) -> frozenset[int]:
+    """Numbers of the layers that attend; the others convolve."""
     kinds = keys.kinds()
     if kinds is not None:
         return frozenset(index for index, kind in enumerate(kinds) if kind == "full_attention")
@@ -83,13 +84,13 @@ def _attention_layers(keys: Keys) -> frozenset[int]:
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     """Keys and values of the attention layers."""
-    return (AttentionLayer(2 * keys.kv_heads * keys.head_dim()),) * len(_attention_layers(keys))
+    return (AttentionLayer(2 * keys.kv_heads * keys.head_dim()),) * len(attention_layers(keys))
 
 
 def state(keys: Keys) -> tuple[StateLayer, ...]:
     """The inputs inside the convolutions."""
     inside = (keys.size("conv_L_cache", default=3) - 1) * keys.hidden
-    return (StateLayer(inside, 0),) * (keys.layers - len(_attention_layers(keys)))
+    return (StateLayer(inside, 0),) * (keys.layers - len(attention_layers(keys)))
 
 
 FAMILY = Family(("lfm2", "lfm2_moe"), tensors, kept, state)

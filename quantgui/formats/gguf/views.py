@@ -168,6 +168,10 @@ _TILED_VALUES: Mapping[str, View] = {
     "ssm_conv1d": _values_last,
     "ssm_out": _value_columns,
 }
+_HALVES: Mapping[str, View] = {
+    **dict.fromkeys(("ffn_gate_exps", "ffn_gate_shexp"), _gate_rows),
+    **dict.fromkeys(("ffn_up_exps", "ffn_up_shexp"), _up_rows),
+}
 VIEWS: Mapping[str, Mapping[str, View]] = {
     "arcee": _PAIRS,
     "deepseek2": {"attn_k_b": _latent_keys, "attn_v_b": _latent_values},
@@ -181,13 +185,8 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
         "ffn_down_exps": _experts_turned,
     },
     "granite": _PAIRS,
-    "granitemoe": {
-        **_PAIRS,
-        "ffn_gate_exps": _gate_rows,
-        "ffn_up_exps": _up_rows,
-        "ffn_gate_shexp": _gate_rows,
-        "ffn_up_shexp": _up_rows,
-    },
+    "granitehybrid": {**_PAIRS, **_HALVES, "ffn_gate": _gate_rows, "ffn_up": _up_rows},
+    "granitemoe": {**_PAIRS, **_HALVES},
     "llama": _PAIRS,
     "mistral3": _PAIRS,
     "olmo": _PAIRS,

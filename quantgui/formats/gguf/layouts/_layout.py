@@ -65,6 +65,7 @@ DROPPED = (
     r"embeddings\.position_ids$",
     r"^((bert|roberta)\.)?pooler\.",
     r"^cls\.",
+    r"^head\.(dense|norm)\.|^decoder\.bias$",
     r"(^|\.)(visual|vision_tower|vision_model|multi_modal_projector|audio_tower|mtp)\.",
     r"_proj_scales$",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from itertools import cycle, islice
 
 from quantgui.checkpoint.architectures import Keys
@@ -14,10 +15,19 @@ from quantgui.types import UserError
 Builder = Callable[[Keys, str], list[KeyValue]]
 """The config and the architecture's name -> its keys in the order of llama.cpp's converter."""
 
+VISION_THETA, VISION_SECTIONS = 5_000_000.0, (24, 20, 20)
+"""Of Qwen3-VL: base frequency, and pairs of dimensions that a picture's time, height and width turn."""
 GLM_SHARE = 0.5
 """Part of a head that GLM rotates."""
 _RMS_EPSILON = ("rms_norm_eps", "norm_eps")
 _LAYER_EPSILON = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
+
+
+class Gating(IntEnum):
+    """`enum llama_expert_gating_func_type`: what makes weights of a router's numbers."""
+
+    SOFTMAX = 1
+    SIGMOID = 2
 
 
 def size_keys(
@@ -133,6 +143,15 @@ def granite_scales(keys: Keys, prefix: str) -> list[KeyValue]:
     }
     stated = {key: number(keys, name) for name, key in names.items()}
     return [f32(f"{prefix}.{key}", value) for key, value in stated.items() if value]
+
+
+def vision_keys(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Of the language model of Qwen3-VL alone: no layer gets features of a picture."""
+    sections = rope_of(keys).settings.get("mrope_section") or VISION_SECTIONS
+    return [
+        array_of(f"{prefix}.rope.dimension_sections", ValueKind.INT32, [*sections, 0]),
+        u32(f"{prefix}.n_deepstack_layers", 0),
+    ]
 
 
 def refuse_unless(fits: bool, what: str) -> None:

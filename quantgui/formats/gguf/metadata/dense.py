@@ -9,6 +9,7 @@ from quantgui.formats.gguf.heads import falcon_kv_heads
 from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, f32, flag, text, u32
 from quantgui.formats.gguf.metadata._shared import (
     GLM_SHARE,
+    VISION_THETA,
     Builder,
     check_windows,
     dense_keys,
@@ -22,6 +23,7 @@ from quantgui.formats.gguf.metadata._shared import (
     rotary_keys,
     rotated_dimensions,
     size_keys,
+    vision_keys,
     window_keys,
 )
 from quantgui.formats.gguf.metadata.rope import Rope, original_context, rope_keys, rope_of
@@ -217,6 +219,10 @@ def _smollm3(keys: Keys, prefix: str) -> list[KeyValue]:
     return _llama(keys, prefix)
 
 
+def _qwen3_vl(keys: Keys, prefix: str) -> list[KeyValue]:
+    return [*dense_keys(keys, prefix, VISION_THETA), *head_keys(keys, prefix), *vision_keys(keys, prefix)]
+
+
 BUILDERS: Mapping[str, Builder] = {
     "arcee": _llama,
     "chatglm": _glm,
@@ -232,6 +238,7 @@ BUILDERS: Mapping[str, Builder] = {
     "nemotron": _nemotron,
     "olmo": _olmo,
     "phi2": _phi2,
+    "qwen3vl": _qwen3_vl,
     "seed_oss": _with_heads,
     "smollm3": _smollm3,
     "gpt2": _gpt2,

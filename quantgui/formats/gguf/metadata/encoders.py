@@ -16,6 +16,7 @@ from quantgui.formats.gguf.metadata.rope import rope_keys, rope_of
 
 BERT_EPSILON = 1e-12
 """What DistilBERT's configs do not state."""
+MODERN_BERT_THETA = 160_000.0
 NOMIC_THETA = 1000.0
 _POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
 """Encoders that count positions from behind the padding token's id."""
@@ -36,5 +37,25 @@ def _nomic_bert(keys: Keys, prefix: str) -> list[KeyValue]:
     return [*_bert(keys, prefix), *rope_keys(keys, prefix, rope_of(keys, NOMIC_THETA))]
 
 
-BUILDERS: Mapping[str, Builder] = {"bert": _bert, "nomic-bert": _nomic_bert}
+def _modern_bert(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Every third layer, from the first on, sees everything, the others a window around them."""
+    every = keys.size("global_attn_every_n_layers", default=3)
+    kinds = keys.kinds() or tuple("sliding_attention" if i % every else "full_attention" for i in range(keys.layers))
+    wanted = tuple("sliding_attention" if i % 3 else "full_attention" for i in range(keys.layers))
+    refuse_unless(kinds == wanted, "another order of layers with windows")
+    biased = any(keys.flag(name, False) for name in ("norm_bias", "attention_bias", "mlp_bias"))
+    refuse_unless(not biased, "biases (norm_bias, attention_bias, mlp_bias)")
+    refuse_unless(keys.value("hidden_activation") in (None, "gelu"), "another activation than GELU")
+    rope = rope_of(keys, MODERN_BERT_THETA)
+    return [
+        *size_keys(keys, prefix),
+        layer_epsilon(keys, prefix),
+        flag(f"{prefix}.attention.causal", False),
+        *rope_keys(keys, prefix, rope),
+        u32(f"{prefix}.attention.sliding_window", keys.size("local_attention", default=128)),
+        u32(f"{prefix}.vocab_size", keys.vocab),
+    ]
+
+
+BUILDERS: Mapping[str, Builder] = {"bert": _bert, "modern-bert": _modern_bert, "nomic-bert": _nomic_bert}
 """general.architecture -> its keys."""

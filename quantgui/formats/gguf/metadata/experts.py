@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import IntEnum
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, f32, flag, u32
 from quantgui.formats.gguf.metadata._shared import (
     GLM_SHARE,
     Builder,
+    Gating,
     check_windows,
     dense_keys,
     expert_keys,
@@ -33,13 +33,6 @@ GPT_OSS_ALPHA, GPT_OSS_LIMIT = 1.702, 7.0
 ERNIE_THETA = 500_000.0
 LAYERS_WITH_WHOLE_QUERIES = (26, 27)
 """How llama.cpp tells the lite models, which project queries in one step."""
-
-
-class Gating(IntEnum):
-    """`enum llama_expert_gating_func_type`: what makes weights of a router's numbers."""
-
-    SOFTMAX = 1
-    SIGMOID = 2
 
 
 def _qwen2_moe(keys: Keys, prefix: str) -> list[KeyValue]:

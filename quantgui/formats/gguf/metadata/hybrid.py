@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from quantgui.checkpoint.architectures import Keys
-from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, u32
+from quantgui.checkpoint.architectures import Keys, lfm2
+from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, flag, u32
 from quantgui.formats.gguf.metadata._shared import (
     Builder,
+    Gating,
     dense_keys,
     expert_keys,
+    granite_scales,
     head_keys,
+    number,
     refuse_unless,
+    rms_epsilon,
     rotated_dimensions,
+    size_keys,
 )
-from quantgui.formats.gguf.metadata.rope import rope_of
+from quantgui.formats.gguf.metadata.rope import rope_keys, rope_of
 
+LFM2_THETA = 1_000_000.0
 DELTA_SHARE = 0.25
 """Part of a head that is rotated where the config does not state it."""
 MROPE_SECTIONS = (11, 11, 10)
@@ -75,7 +82,80 @@ def _qwen35_moe(keys: Keys, prefix: str) -> list[KeyValue]:
     return [*_qwen35(keys, prefix), *_delta_experts(keys, prefix)]
 
 
+def _lfm2(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Short convolutions in the layers without attention, which llama.cpp tells by their missing KV heads."""
+    refuse_unless(not keys.flag("conv_bias", False), "biases of convolutions (conv_bias)")
+    attends = lfm2.attention_layers(keys)
+    kv_heads = [keys.kv_heads if layer in attends else 0 for layer in range(keys.layers)]
+    return [
+        *size_keys(keys, prefix, inner=lfm2.inner_size(keys), kv_heads=kv_heads),
+        rms_epsilon(keys, prefix),
+        *rope_keys(keys, prefix, rope_of(keys, LFM2_THETA)),
+        u32(f"{prefix}.vocab_size", keys.vocab),
+        u32(f"{prefix}.shortconv.l_cache", keys.size("conv_L_cache", default=3)),
+    ]
+
+
+def _lfm2_moe(keys: Keys, prefix: str) -> list[KeyValue]:
+    plain = keys.flag("norm_topk_prob", True) and (number(keys, "routed_scaling_factor") or 1.0) == 1.0
+    refuse_unless(plain and keys.flag("use_expert_bias", True), "other weights of the chosen experts")
+    return [
+        *_lfm2(keys, prefix),
+        *expert_keys(keys, prefix),
+        u32(f"{prefix}.expert_feed_forward_length", keys.size("moe_intermediate_size")),
+        u32(f"{prefix}.leading_dense_block_count", keys.count("num_dense_layers", 2)),
+        u32(f"{prefix}.expert_gating_func", Gating.SIGMOID),
+    ]
+
+
+def _granite_hybrid(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Mamba-2 in the layers without attention, which llama.cpp tells by their missing KV heads."""
+    positions = keys.value("position_embedding_type")
+    refuse_unless(positions in ("rope", "nope", None), f"positions of the kind “{positions}”")
+    refuse_unless(keys.size("mamba_n_groups", default=1) == 1, "one norm for several groups (mamba_n_groups)")
+    refuse_unless(_unlimited(keys), "limited steps of time (time_step_limit)")
+    kinds = keys.kinds() or keys.kinds("layers_block_type") or ("mamba",) * keys.layers
+    experts = keys.count("num_local_experts")
+    shared = keys.count("shared_intermediate_size", 1024)
+    heads = keys.size("mamba_n_heads", default=128)
+    made = [
+        *size_keys(
+            keys,
+            prefix,
+            inner=None if experts else shared,
+            kv_heads=[0 if kind in ("mamba", "linear_attention") else keys.kv_heads for kind in kinds],
+        ),
+        rms_epsilon(keys, prefix),
+        *rope_keys(keys, prefix, rope_of(keys)),
+        *head_keys(keys, prefix),
+        *granite_scales(keys, prefix),
+        u32(f"{prefix}.vocab_size", keys.vocab),
+        u32(f"{prefix}.rope.dimension_count", keys.head_dim()),
+        flag(f"{prefix}.rope.scaling.finetuned", positions == "rope"),  # how llama.cpp asks whether there are any
+        u32(f"{prefix}.ssm.conv_kernel", keys.size("mamba_d_conv", default=4)),
+        u32(f"{prefix}.ssm.state_size", keys.size("mamba_d_state", default=256)),
+        u32(f"{prefix}.ssm.group_count", 1),
+        u32(f"{prefix}.ssm.inner_size", keys.size("mamba_expand", default=2) * keys.hidden),
+        u32(f"{prefix}.ssm.time_step_rank", heads),
+    ]
+    if not experts:
+        return made
+    return [*made, *expert_keys(keys, prefix), u32(f"{prefix}.expert_shared_feed_forward_length", shared)]
+
+
+def _unlimited(keys: Keys) -> bool:
+    """Whether steps of time may have any length; JSON has no word for infinity, so configs write it variously."""
+    limits = keys.sequence("time_step_limit")
+    if limits is None:
+        return True
+    low, high = limits
+    return low == 0 and not (isinstance(high, int | float) and math.isfinite(high))
+
+
 BUILDERS: Mapping[str, Builder] = {
+    "granitehybrid": _granite_hybrid,
+    "lfm2": _lfm2,
+    "lfm2moe": _lfm2_moe,
     "qwen35": _qwen35,
     "qwen35moe": _qwen35_moe,
     "qwen3next": _qwen3_next,

@@ -21,6 +21,13 @@ SIZES = {
     "rms_norm_eps": 1e-5,
 }
 EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+LINEAR = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "linear_conv_kernel_dim": 4,
+}
 WINDOWS = ["sliding_attention"] * 5 + ["full_attention"]
 
 
@@ -49,6 +56,13 @@ def built(architecture, **raw):
         ("olmoe", {**EXPERTS, "clip_qkv": 8.0}),
         ("phi2", {"qk_layernorm": True}),
         ("smollm3", {"no_rope_layers": [1] * 6}),
+        ("gemma4", {"num_kv_shared_layers": 3, "layer_types": WINDOWS}),
+        ("gemma3n", {"num_kv_shared_layers": 3, "layer_types": WINDOWS}),
+        ("granitehybrid", {"mamba_n_groups": 2}),
+        ("granitehybrid", {"time_step_limit": [0.0, 1.0]}),
+        ("lfm2", {"conv_bias": True}),
+        ("modern-bert", {"norm_bias": True, "norm_eps": 1e-5}),
+        ("qwen35", {"layer_types": ["linear_attention"] * 2 + ["full_attention"] * 4, **LINEAR}),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True, "layer_norm_epsilon": 1e-5}),
     ],
 )
