@@ -10,6 +10,7 @@ import json
 import shlex
 from pathlib import PurePath
 
+from quantgui.fit.placement import RAM
 from quantgui.fit.settings import FitSettings
 from quantgui.types import GIB, Checkpoint, HardwareTarget, MemoryEstimate, Runtime, SourceKind
 
@@ -83,8 +84,11 @@ def vllm_serve(
         words += ["--kv-cache-dtype", "fp8"]
     if estimate.scheme_id in CASTS:
         words += ["--dtype", CASTS[estimate.scheme_id]]
-    if len(hardware.accelerators) > 1:
-        words += ["--tensor-parallel-size", str(len(hardware.accelerators))]
+    gpus = len(hardware.accelerators)
+    if estimate.placement is not None:
+        gpus = sum(device.name != RAM for device in estimate.placement.devices)
+    if gpus > 1:
+        words += ["--tensor-parallel-size", str(gpus)]
     return shlex.join(words)
 
 

@@ -95,14 +95,16 @@ def kv_cache(config: ModelConfig | None) -> tuple[KvCache | None, str]:
     alike = Counter((layer.elements_per_token, layer.window, layer.index_elements) for layer in layers)
     groups = tuple(LayerGroup(number, *facts) for facts, number in alike.items())
     cache = KvCache(groups, sum(s.convolution for s in states), sum(s.recurrent for s in states))
-    return cache, _note(cache)
+    return cache, _note(cache, reads=any(layer.of_encoder for layer in layers))
 
 
-def _note(cache: KvCache) -> str:
+def _note(cache: KvCache, *, reads: bool) -> str:
     if cache.is_empty:
         return "An encoder keeps no cache."
     windows = {group.window for group in cache.groups if group.window}
     notes = [f"Sliding layers attend to the last {count(min(windows))} tokens."] if windows else []
+    if reads:
+        notes.append("The decoder keeps what the encoder read beside its own: the context is counted for each of both.")
     if cache.convolution_elements or cache.recurrent_elements:
         notes.append("Layers without attention keep a state of constant size instead.")
     if cache.index_elements:

@@ -28,6 +28,7 @@ class Shape:
     heads: int
     is_parallel: bool = False
     experts_used: int = 0  # of a mixture
+    kv_heads: int = 0  # heads that keys and values have; 0 where they have none of their own (latent attention)
     alive: int = 3  # tensors of the feed-forward's width that are alive at its peak in eager PyTorch
 
     @property
@@ -81,6 +82,7 @@ def _shape(checkpoint: Checkpoint, config: ModelConfig) -> Shape | None:
         heads=config.num_heads or 0,
         is_parallel=config.model_type in PARALLEL_BLOCKS,
         experts_used=experts.used if experts else 0,
+        kv_heads=0 if _is_latent(config) else config.num_kv_heads or 0,
         alive=4 if experts else _alive(checkpoint, config),
     )
 

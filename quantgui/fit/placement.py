@@ -69,6 +69,8 @@ def _on_gpus(
     for verdict in verdicts:
         limits = _limits(demand, budget, verdict)
         for count in range(_fewest(weights, demand, limits), len(limits) + 1):
+            if not demand.rules.can_share(demand.model, count):
+                continue
             load = demand.load(Site(SiteKind.CUDA, count), context)
             devices = _dealt(weights, demand, load, budget, limits[:count])
             if devices is not None:

@@ -107,6 +107,12 @@ def _reason(row: Placed, demand: Demand, budget: Budget) -> str:
         return f"Needs {memory(need - limit)} more than the {memory(limit)} of {name}; {rest}, much slower."
     if budget.device_bytes and not demand.rules.can_offload and not budget.unified:
         runtime = SPOKEN.get(demand.rules.runtime, demand.rules.runtime)
+        most = _most_that_share(demand, budget)
+        if demand.model.shape is not None and most < len(budget.gpus):
+            return (
+                f"Needs {memory(need)}. {runtime} gives each GPU the same number of the {demand.model.shape.heads} "
+                f"attention heads, so only {most} of {len(budget.gpus)} can work together, and it uses no RAM."
+            )
         return f"Needs {memory(need)}, but there are {memory(limit)} of {name}, and {runtime} uses no RAM."
     if budget.device_bytes and budget.ram_bytes and not budget.unified:
         return f"Needs {memory(row.total)}, but {name} and RAM together are {memory(budget.pooled_bytes)}."
@@ -114,6 +120,11 @@ def _reason(row: Placed, demand: Demand, budget: Budget) -> str:
         f"Needs {memory(row.total)}, but there are {memory(budget.pooled_bytes)} "
         f"of {'memory' if budget.unified else name}."
     )
+
+
+def _most_that_share(demand: Demand, budget: Budget) -> int:
+    """How many of the GPUs the runtime can use together."""
+    return max(n for n in range(1, len(budget.gpus) + 1) if demand.rules.can_share(demand.model, n))
 
 
 def _what_stays_in_ram(row: Placed, budget: Budget) -> str:

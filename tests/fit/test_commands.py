@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from quantgui.checkpoint.catalogue import find_entry
 from quantgui.fit.commands import command_for, llama_server, mlx_generate, transformers_snippet, vllm_serve
+from quantgui.fit.estimate import estimate_table
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
 from quantgui.types import DeviceLoad, HardwareTarget, MemoryEstimate, Placement, Runtime, Verdict
@@ -67,6 +68,17 @@ def test_vllm_serves_with_the_context_and_all_gpus() -> None:
     assert (found["--max-model-len"], found["--max-num-seqs"]) == ("4096", "8")
     assert (found["--kv-cache-dtype"], found["--tensor-parallel-size"], found["--dtype"]) == ("fp8", "2", "bfloat16")
     assert found["--gpu-memory-utilization"] == "0.9"
+
+
+def test_vllm_works_on_as_many_gpus_as_were_estimated() -> None:
+    """Three cards cannot share 32 heads: the command names two, which vLLM starts on."""
+    three = target("RTX 4090", 3)
+    estimate = next(
+        e for e in estimate_table(MODEL, three, FitSettings(4096, 32, runtime=Runtime.VLLM)) if e.scheme_id == "BF16"
+    )
+    assert estimate.verdict is Verdict.FITS
+    found = options(vllm_serve(estimate, MODEL, three, FitSettings(4096)))
+    assert found["--tensor-parallel-size"] == "2"
 
 
 def test_mlx_takes_the_length_and_bits_of_its_cache() -> None:

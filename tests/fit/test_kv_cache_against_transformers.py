@@ -58,3 +58,22 @@ def test_the_cache_after_a_prompt(case: str, tokens: int) -> None:
     ours = cache.nbytes(FitSettings(tokens, batch=2, kv_dtype="f32"))
     sliding = sum(group.count * group.elements_per_token for group in cache.groups if group.window)
     assert ours - (2 * 4 * sliding if tokens > 8 else 0) == actual
+
+
+@pytest.mark.parametrize("decoder_layers", [2, 3])
+def test_a_decoder_keeps_its_own_tokens_and_those_of_the_encoder(decoder_layers: int) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    sizes = {"d_model": 48, "d_ff": 80, "d_kv": 10, "num_layers": 2, "num_heads": 4, "vocab_size": 64}
+    config = AutoConfig.for_model("t5", **sizes, num_decoder_layers=decoder_layers)
+    model = AutoModelForSeq2SeqLM.from_config(config).eval()
+    ids = torch.ones(2, 24, dtype=torch.long)
+    with torch.no_grad():
+        filled = model(input_ids=ids, decoder_input_ids=ids, use_cache=True).past_key_values
+    parts = (filled.self_attention_cache, filled.cross_attention_cache)
+    actual = sum(layer.keys.nbytes + layer.values.nbytes for part in parts for layer in part.layers)
+    cache, note = kv_cache(read_config(config.to_dict()))
+    assert cache is not None
+    assert cache.nbytes(FitSettings(24, batch=2, kv_dtype="f32")) == actual
+    assert "encoder" in note

@@ -69,6 +69,19 @@ def test_the_loads_add_up_to_the_parts() -> None:
         assert held == pytest.approx(estimate.total_bytes, rel=1e-6), (model, target.name)
 
 
+@pytest.mark.parametrize("cards", range(1, 9))
+def test_vllm_uses_as_many_gpus_as_share_the_heads_evenly(cards: int) -> None:
+    """Llama's 32 heads, 8 of keys and values: every number that divides both; 16 would repeat the latter."""
+    found = situation(unequal(*[24] * cards), runtime=Runtime.VLLM)
+    assert found.demand.rules.can_share(found.demand.model, cards) == (cards in (1, 2, 4, 8))
+    assert found.demand.rules.can_share(found.demand.model, 16)
+    estimate = row(LLAMA, unequal(*[9] * cards), "BF16", 1024, runtime=Runtime.VLLM)
+    devices = len(estimate.placement.devices) if estimate.placement is not None else 0
+    assert devices == (0 if cards < 4 else 4)
+    if cards == 3:  # 27 GiB for 15 of weights would be enough, if three could share them
+        assert "so only 2 of 3 can work together" in estimate.reason
+
+
 def test_one_gpu_is_enough_where_the_model_fits_it() -> None:
     outcome = placed(unequal(12, 24))
     assert [device.name for device in outcome.devices] == ["GPU 1", "RAM"]

@@ -21,6 +21,7 @@ class AttentionLayer:
     elements_per_token: int
     window: int | None = None
     index_elements: int = 0  # kept beside, per token, by sparse attention's index; runtimes differ in its dtype
+    of_encoder: bool = False  # the tokens are those that an encoder has read, not those of the decoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,13 @@ def _decoder_layers(keys: Keys) -> int:
     return keys.size("num_decoder_layers", default=keys.layers)
 
 
-def kept(keys: Keys) -> tuple[AttentionLayer, ...] | None:
-    """None for the pair: the decoder also keeps what it reads from the encoder, whose length is not the context's.
-    An encoder alone keeps nothing."""
-    return () if keys.architecture.endswith("EncoderModel") else None
+def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
+    """Every layer of the decoder keeps keys and values of its own tokens and, once computed, of all that the encoder
+    has read. An encoder alone keeps nothing."""
+    if keys.architecture.endswith("EncoderModel"):
+        return ()
+    elements = 2 * keys.heads * keys.size("d_kv", default=64)
+    return (AttentionLayer(elements), AttentionLayer(elements, of_encoder=True)) * _decoder_layers(keys)
 
 
 FAMILY = Family(("t5", "mt5", "umt5"), tensors, kept)

@@ -56,6 +56,10 @@ class Rules(Protocol):
         """Whether layers that do not fit the GPU may stay in RAM."""
         ...
 
+    def can_share(self, model: ModelFacts, devices: int) -> bool:
+        """Whether so many GPUs can work on this model together."""
+        ...
+
     def kv_dtype(self, asked: str) -> str:
         """The type of cache that stands for `asked`, which this runtime may not have."""
         ...

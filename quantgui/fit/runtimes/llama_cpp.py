@@ -62,6 +62,10 @@ class _LlamaCpp:
     splits_tensors: bool = False
     can_offload: bool = True
 
+    def can_share(self, model: ModelFacts, devices: int) -> bool:
+        """Layers lie anywhere."""
+        return True
+
     def kv_dtype(self, asked: str) -> str:
         """llama.cpp has no fp8 cache; q8_0 is its nearest."""
         return "q8_0" if asked == "fp8" else asked

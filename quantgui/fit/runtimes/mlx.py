@@ -28,6 +28,10 @@ class _Mlx:
     splits_tensors: bool = False
     can_offload: bool = False
 
+    def can_share(self, model: ModelFacts, devices: int) -> bool:
+        """Layers lie anywhere."""
+        return True
+
     def kv_dtype(self, asked: str) -> str:
         """Every type; mlx-lm quantizes its cache to 8, 6, 4, 3 or 2 bits."""
         return asked

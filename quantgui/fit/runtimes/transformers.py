@@ -34,6 +34,10 @@ class _Transformers:
     splits_tensors: bool = False
     can_offload: bool = True
 
+    def can_share(self, model: ModelFacts, devices: int) -> bool:
+        """Layers lie anywhere."""
+        return True
+
     def kv_dtype(self, asked: str) -> str:
         """Every type; the quantized ones as its quantized caches hold them."""
         return asked

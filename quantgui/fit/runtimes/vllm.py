@@ -41,6 +41,15 @@ class _Vllm:
     splits_tensors: bool = True
     can_offload: bool = False
 
+    def can_share(self, model: ModelFacts, devices: int) -> bool:
+        """Each GPU takes as many attention heads as the others, or vLLM refuses to start
+        (`verify_with_parallel_config`); heads of keys and values are dealt out, or repeated, evenly too
+        (`QKVParallelLinear`)."""
+        if model.shape is None:
+            return True
+        heads, kv_heads = model.shape.heads, model.shape.kv_heads
+        return heads % devices == 0 and (not kv_heads or kv_heads % devices == 0 or devices % kv_heads == 0)
+
     def kv_dtype(self, asked: str) -> str:
         """16 bits or fp8; fp8 stands for every smaller type."""
         return "fp8" if asked in QUANTIZED else "bf16" if asked == "f32" else asked
