@@ -1,0 +1,112 @@
+"""Orders of rows against their plain definitions, one head or expert after the other."""
+
+import pytest
+import torch
+
+from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.transform import transformed_rows
+from quantgui.types import ModelConfig, UserError
+
+RAW = {
+    "num_attention_heads": 4,
+    "qk_nope_head_dim": 3,
+    "v_head_dim": 2,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 6,
+    "linear_key_head_dim": 2,
+    "linear_value_head_dim": 3,
+    "vocab_size_per_layer_input": 5,
+}
+
+
+def read(architecture, name, shape, source, elements=10**6, **raw):
+    """The values of a GGUF tensor made of one source, in its shape."""
+    config = ModelConfig(architecture, raw={"model_type": "any", **RAW, **raw})
+    rows = transformed_rows(GgufTensor(f"blk.0.{name}", shape, ("a",), 0), [source], architecture, config)
+    return torch.cat([rows.values(block) for _, block in rows.blocks(elements)]).reshape(shape)
+
+
+@pytest.mark.parametrize("elements", [1, 50, 10**6])
+def test_falcon_keeps_some_queries_with_their_key_and_value(elements):
+    source = torch.randn(2 * (2 + 2) * 5, 7)  # two groups of two queries, heads of 5
+    raw = {"num_kv_heads": 2, "new_decoder_architecture": True}
+    found = read("falcon", "attn_qkv.weight", source.shape, source, elements, **raw)
+    heads = source.split(5)  # q0 q1 k v, q2 q3 k v
+    assert torch.equal(found, torch.cat([heads[i] for i in (0, 1, 4, 5, 2, 6, 3, 7)]))
+
+
+@pytest.mark.parametrize("elements", [1, 10**6])
+def test_latent_keys_and_values_of_each_head(elements):
+    source = torch.randn(4 * (3 + 2), 6)
+    keys = read("deepseek2", "attn_k_b.weight", (4, 6, 3), source, elements)
+    values = read("deepseek2", "attn_v_b.weight", (4, 2, 6), source, elements)
+    for head, part in enumerate(source.split(5)):
+        assert torch.equal(keys[head], part[:3].T)
+        assert torch.equal(values[head], part[3:])
+
+
+@pytest.mark.parametrize("elements", [1, 10**6])
+def test_experts_of_gpt_oss_alternate_gate_and_up(elements):
+    source = torch.randn(3, 6, 8)
+    gate = read("gpt-oss", "ffn_gate_exps.weight", (3, 4, 6), source, elements)
+    up = read("gpt-oss", "ffn_up_exps.weight", (3, 4, 6), source, elements)
+    assert torch.equal(gate, source[:, :, ::2].transpose(1, 2))
+    assert torch.equal(up, source[:, :, 1::2].transpose(1, 2))
+    bias = torch.randn(3, 8)
+    assert torch.equal(read("gpt-oss", "ffn_up_exps.bias", (3, 4), bias, elements), bias[:, 1::2])
+
+
+def test_halves_are_gate_and_up():
+    source = torch.randn(3, 8, 6)
+    assert torch.equal(read("granitemoe", "ffn_gate_exps.weight", (3, 4, 6), source), source[:, :4])
+    assert torch.equal(read("granitemoe", "ffn_up_exps.weight", (3, 4, 6), source), source[:, 4:])
+
+
+TILED = [0, 3, 1, 4, 2, 5]  # value heads 0, 1, 2 share key head 0
+
+
+@pytest.mark.parametrize("elements", [1, 10**6])
+def test_value_heads_of_linear_attention_are_tiled(elements):
+    gate = torch.randn(6 * 3, 4)
+    expected = torch.cat([gate.split(3)[head] for head in TILED])
+    assert torch.equal(read("qwen35", "attn_gate.weight", gate.shape, gate, elements), expected)
+    out = torch.randn(4, 6 * 3)
+    expected = torch.cat([out.split(3, dim=1)[head] for head in TILED], dim=1)
+    assert torch.equal(read("qwen35", "ssm_out.weight", out.shape, out, elements), expected)
+    qkv = torch.randn(2 * 2 * 2 + 18, 4)
+    expected = torch.cat([qkv[:8], *(qkv[8:].split(3)[head] for head in TILED)])
+    assert torch.equal(read("qwen35", "attn_qkv.weight", qkv.shape, qkv, elements), expected)
+    decay = torch.randn(6)
+    assert torch.equal(read("qwen35", "ssm_a", (6,), decay, elements), -decay[TILED].exp())
+
+
+@pytest.mark.parametrize("elements", [1, 10**6])
+def test_qwen3_next_keeps_everything_of_a_key_head_together(elements):
+    width = 2 + 2 + 9 + 9  # query, key, values, gates
+    source = torch.randn(2 * width, 4)
+    parts = [head.split([2, 2, 9, 9]) for head in source.split(width)]
+    expected = torch.cat([part[i] for i in range(3) for part in parts])
+    assert torch.equal(read("qwen3next", "attn_qkv.weight", (26, 4), source, elements), expected)
+    gates = torch.cat([part[3] for part in parts])
+    assert torch.equal(read("qwen3next", "attn_gate.weight", (18, 4), source, elements), gates)
+
+
+def test_norms_that_are_stored_less_one_and_those_that_are_not():
+    norm = torch.randn(4)
+    assert torch.equal(read("qwen35", "attn_norm.weight", (4,), norm), norm + 1)
+    assert torch.equal(read("qwen35", "ssm_norm.weight", (4,), norm), norm)
+    assert torch.equal(read("nemotron", "attn_norm.bias", (4,), norm), norm)
+
+
+def test_gemma_3n_has_no_text_behind_its_second_embedding():
+    source = torch.randn(8, 4)
+    assert torch.equal(read("gemma3n", "token_embd.weight", (5, 4), source), source[:5])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [("falcon", "attn_qkv"), ("deepseek2", "attn_k_b"), ("qwen35", "attn_gate"), ("qwen3next", "attn_gate")],
+)
+def test_rows_that_do_not_fit_the_heads_are_refused(architecture, name):
+    with pytest.raises(UserError, match="do not fit"):
+        read(architecture, f"{name}.weight", (7, 4), torch.zeros(7, 4), multi_query=True)
