@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import traceback
+from typing import BinaryIO
 
 from quantgui.jobs import early_stop
 from quantgui.jobs.codec import decode_job, encode_event
@@ -20,6 +21,7 @@ def main() -> int:
     """Reads a job, runs it, ends the stream with exactly one terminal event. Returns the exit code."""
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     lock = threading.Lock()
 
     def emit(event: Event) -> None:
@@ -28,8 +30,8 @@ def main() -> int:
 
     _quiet_libraries()
     try:
-        job = decode_job(sys.stdin.buffer.readline())
-        threading.Thread(target=_listen, daemon=True).start()
+        job = decode_job(requests.readline())
+        threading.Thread(target=_listen, args=(requests,), daemon=True).start()
         from quantgui.pipeline import run
 
         run(job, emit)
@@ -57,9 +59,12 @@ def failure(error: BaseException) -> Failed:
     )
 
 
-def _listen() -> None:
-    """Hears the parent while it lives, and ends this process when it is gone: its end of stdin closes."""
-    for line in sys.stdin.buffer:
+def _listen(requests: BinaryIO) -> None:
+    """Hears the parent while it lives, and ends this process when it is gone: its end of stdin closes.
+
+    Not through sys.stdin: at its end the interpreter would wait a second for this thread to let go of it, then abort.
+    """
+    for line in requests:
         if line == early_stop.REQUEST:
             early_stop.REQUESTED.set()
     os._exit(3)

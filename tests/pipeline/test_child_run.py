@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from quantgui.jobs.child import ChildProcess
+from quantgui.jobs.child import ChildProcess, worker_command
+from quantgui.jobs.codec import encode_job
 from quantgui.jobs.events import Cancelled, Event, Failed, Finished, TensorDone, VerificationStatus
 from quantgui.jobs.job import QuantizeJob, ReadJob, VerifyJob
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
@@ -165,6 +166,16 @@ def test_a_pickled_file_is_read_by_the_child(tiny_llama_folder, tmp_path):
     assert isinstance(done, Finished), done
     assert done.quantized is not None
     assert done.quantized.verification.status is VerificationStatus.VERIFIED
+
+
+def test_it_ends_by_itself_while_the_parent_still_holds_its_stdin(tmp_path):
+    pipe = subprocess.PIPE
+    with subprocess.Popen(worker_command(), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin and process.stderr
+        process.stdin.write(encode_job(ReadJob(str(tmp_path / "nothing"))) + b"\n")
+        process.stdin.flush()
+        assert process.wait(60) == 1  # not by a signal: the interpreter aborts where a thread holds on to its stdin
+        assert not process.stderr.read()
 
 
 def test_the_command_line_exits_with_zero_only_on_success(tiny_llama_folder, tmp_path):
