@@ -11,13 +11,12 @@ from quantgui import units
 from quantgui.formats.gguf.file_types import FileType
 from quantgui.formats.gguf.imatrix import ImportanceMatrix
 from quantgui.formats.gguf.packed_blocks import holds_blocks
-from quantgui.formats.gguf.plan import GgufPlan, planned_types
-from quantgui.formats.gguf.type_plan import needs_imatrix
+from quantgui.formats.gguf.plan import GgufPlan
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, record_folder
 from quantgui.pipeline.gguf_importance import check_importance
 from quantgui.pipeline.preflight import COMPANION_ALLOWANCE, check_original, existing_parent
-from quantgui.quant.gguf_assignment import gguf_order
+from quantgui.quant.gguf_assignment import asks_for_imatrix, gguf_order
 from quantgui.quant.registry import settings
 from quantgui.schemes.assignment import Assignment
 from quantgui.types import Checkpoint, SourceKind, UserError
@@ -46,8 +45,7 @@ def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[
     """What `check_gguf` will say, as far as a form can ask per keystroke: it reads no tokenizer, no matrix."""
     check_source(job, checkpoint)
     order = gguf_order(checkpoint, job.recipe, settings(job.recipe.base))
-    types = planned_types(checkpoint, order.file_type, order.options)
-    if not order.imatrix and needs_imatrix(*types, order.file_type):
+    if not order.imatrix and asks_for_imatrix(job.recipe, assignments):
         raise _needs_matrix(order.file_type)
     check_target(job, checkpoint)
     _check_disk(job, sum(a.nbytes for a in assignments))

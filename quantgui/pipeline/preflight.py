@@ -12,7 +12,6 @@ import psutil
 
 from quantgui import units
 from quantgui.checkpoint.tensor_data import READABLE_DTYPES
-from quantgui.formats.planning import PlannedFile
 from quantgui.formats.registry import formats_of, mix_objection
 from quantgui.jobs.job import QuantizeJob
 from quantgui.jobs.run_record import RECORD_NAME, REPORTS_NAME, read_record
@@ -28,12 +27,14 @@ COMPANION_ALLOWANCE = 64 * 2**20
 
 
 def check(
-    job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[Assignment], files: Sequence[PlannedFile]
+    job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[Assignment], file_bytes: int
 ) -> tuple[str, ...]:
-    """Raises UserError for anything that would stop the run later; returns warnings, one sentence each."""
+    """Raises UserError for anything that would stop the run later; returns warnings, one sentence each. `file_bytes`
+    is the size of all weight files.
+    """
     _check_source(checkpoint, assignments)
     _check_target(job, checkpoint)
-    _check_disk(job, files)
+    _check_disk(job, file_bytes)
     _check_memory(checkpoint)
     return kept_warnings(assignments) + unmatched_rules(job.recipe, checkpoint)
 
@@ -151,8 +152,8 @@ def existing_parent(path: Path) -> Path:
     return parent
 
 
-def _check_disk(job: QuantizeJob, files: Sequence[PlannedFile]) -> None:
-    needed = sum(file.nbytes for file in files) + COMPANION_ALLOWANCE
+def _check_disk(job: QuantizeJob, file_bytes: int) -> None:
+    needed = file_bytes + COMPANION_ALLOWANCE
     free = shutil.disk_usage(existing_parent(Path(job.output))).free
     if needed > free:
         raise UserError(

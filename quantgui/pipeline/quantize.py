@@ -52,7 +52,7 @@ def quantize(job: QuantizeJob, emit: Emit) -> QuantizeResult:
     checkpoint = open_source(job.source)
     assignments = assign(checkpoint, job.recipe)
     files = plan_files(assignments)
-    warnings = check(job, checkpoint, assignments, files)
+    warnings = check(job, checkpoint, assignments, sum(f.nbytes for f in files))
     place = Fallback(choose_device(job.device), emit)
     training = prepare_training(job, checkpoint, assignments)
     calibration = prepare_calibration(job, checkpoint, assignments)

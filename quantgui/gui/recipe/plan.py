@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quantgui import units
+from quantgui.formats.planning import plan_files
 from quantgui.module_order import place_of
 from quantgui.quant.assignment import WHY_KEPT, assign, is_gguf
 from quantgui.quant.gguf_assignment import asks_for_imatrix
@@ -16,7 +18,7 @@ from quantgui.report.findings import describe_recipe
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.presets import only
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
-from quantgui.types import Checkpoint, UserError
+from quantgui.types import Checkpoint, SourceKind, UserError
 
 
 @dataclass(frozen=True)
@@ -63,34 +65,19 @@ class RecipePlan:
     bytes_after: int = 0
     parameters: int = 0
     matches: tuple[int, ...] = ()  # tensors that each rule decides, in the order of the rules
+    problems: int = 0  # tensors the format cannot hold as the recipe asks
+    commonest_problem: str = ""  # the reason that most of those have
+    changed: int = 0  # tensors that the recipe's precision reaches
+    quantized_weights: int = 0  # elements of those
     needs_imatrix: bool = False  # llama.cpp's types refuse without an importance matrix, whether there is one or not
+    file_bytes: int = 0  # of all weight files, headers included; 0 for GGUF, whose preflight knows, and without weights
+    clash: UserError | None = None  # two tensors would get one name: nothing to plan around, but no run either
     error: UserError | None = None
 
     @property
     def bits_per_weight(self) -> float:
         """8 * predicted bytes / parameters."""
         return 8 * self.bytes_after / self.parameters if self.parameters else 0.0
-
-    @property
-    def problems(self) -> int:
-        """Number of tensors the format cannot hold as the recipe asks."""
-        return sum(tensor.is_problem for tensor in self.tensors)
-
-    @property
-    def changed(self) -> int:
-        """How many tensors the recipe's precision reaches."""
-        return sum(tensor.is_changed for tensor in self.tensors)
-
-    @property
-    def quantized_weights(self) -> int:
-        """Number of weights that get a scheme."""
-        return sum(t.assignment.tensor.numel for t in self.tensors if t.is_changed)
-
-    @property
-    def commonest_problem(self) -> str:
-        """The reason that most of those tensors have, "" where there are none."""
-        reasons = Counter(tensor.reason for tensor in self.tensors if tensor.is_problem)
-        return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
@@ -104,14 +91,33 @@ def make_plan(checkpoint: Checkpoint, recipe: Recipe) -> RecipePlan:
     rules = [recipe.rule_for(a.tensor) for a in assignments] if recipe.rules else [None] * len(assignments)
     decided = [sum(rule is found for found in rules) for rule in recipe.rules]
     tensors = tuple(PlannedTensor(a, _is_problem(a, rule)) for a, rule in zip(assignments, rules, strict=True))
+    reasons = Counter(tensor.reason for tensor in tensors if tensor.is_problem)
+    changed = [tensor.assignment.tensor for tensor in tensors if tensor.is_changed]
+    file_bytes, clash = _files(checkpoint, recipe, assignments)
     return RecipePlan(
         tensors=tensors,
         bytes_before=checkpoint.nbytes,
         bytes_after=sum(a.nbytes for a in assignments),
         parameters=checkpoint.parameters,
         matches=tuple(decided),
+        problems=reasons.total(),
+        commonest_problem=reasons.most_common(1)[0][0] if reasons else "",
+        changed=len(changed),
+        quantized_weights=sum(tensor.numel for tensor in changed),
+        file_bytes=file_bytes,
+        clash=clash,
         needs_imatrix=is_gguf(recipe) and asks_for_imatrix(recipe, assignments),
     )
+
+
+def _files(checkpoint: Checkpoint, recipe: Recipe, assignments: Sequence[Assignment]) -> tuple[int, UserError | None]:
+    """Bytes of the folder's weight files, and why there cannot be such files."""
+    if checkpoint.kind is SourceKind.CONFIG or is_gguf(recipe):
+        return 0, None
+    try:
+        return sum(file.nbytes for file in plan_files(assignments)), None
+    except UserError as error:
+        return 0, error
 
 
 def rule_choices(recipe: Recipe) -> tuple[str, ...]:

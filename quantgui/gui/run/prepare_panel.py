@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
 )
 
 from quantgui import units
-from quantgui.formats.planning import plan_files
 from quantgui.gui.app_state import AppState
 from quantgui.gui.recipe.plan import RecipePlan
 from quantgui.gui.run.places import Place, devices, look_at, unused_name
@@ -207,7 +206,7 @@ class PreparePanel(QWidget):
         """The preflight that the run begins with."""
         self._warnings: tuple[str, ...] = ()
         matrix = self._state.importance.chosen
-        self._objection = self.plan.error or (matrix.error if matrix is not None else None)
+        self._objection = self.plan.error or self.plan.clash or (matrix.error if matrix is not None else None)
         checkpoint = self._state.checkpoint
         if checkpoint is None:
             self._objection = UserError("No model is open.", hint="Open one on the Model page.")
@@ -220,7 +219,7 @@ class PreparePanel(QWidget):
                 if is_gguf(job.recipe):
                     self._warnings = gguf_preflight.check_early(job, checkpoint, assignments)
                 else:
-                    self._warnings = preflight.check(job, checkpoint, assignments, plan_files(assignments))
+                    self._warnings = preflight.check(job, checkpoint, assignments, self.plan.file_bytes)
             except UserError as error:
                 self._objection = error
         self._notes.setText("\n".join(self._warnings))
