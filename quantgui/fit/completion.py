@@ -57,4 +57,5 @@ def _speed(
         runtime=estimate.runtime,
         layers=len(split.layer_bytes),
         active_expert_bytes=round(split.expert_share * sum(split.expert_layer_bytes)),
+        expert_layer_bytes=split.expert_layer_bytes,
     )

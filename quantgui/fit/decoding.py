@@ -56,13 +56,13 @@ class Token:
     is_moe: bool = False
     cached_tokens: int = 0
 
-    def part(self, fraction: float) -> Token:
-        """The part that lies in one of several memories."""
+    def part(self, weights: float, cache: float, layers: float) -> Token:
+        """What one of several memories has of it, in fractions."""
         return Token(
-            self.weight_bytes * fraction,
-            self.cache_bytes * fraction,
+            self.weight_bytes * weights,
+            self.cache_bytes * cache,
             self.bits_per_weight,
-            round(self.layers * fraction),
+            round(self.layers * layers),
             self.is_moe,
             self.cached_tokens,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantgui.fit.decoding import Token, cpu_seconds, gpu_seconds
 from quantgui.types import Accelerator, DeviceLoad, HardwareTarget, Placement, Runtime, SpeedEstimate
@@ -35,15 +35,25 @@ RAM_NAME = "RAM"
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one memory holds of what a token reads."""
+    """What one memory holds of what a token reads, in fractions of the whole."""
 
-    fraction: float
+    weights: float
+    cache: float
+    layers: float
     gpu: Accelerator | None  # None for RAM
     bandwidth: float
 
     @property
     def name(self) -> str:
         return RAM_NAME if self.gpu is None else self.gpu.name
+
+    def with_all(self, fraction: float) -> _Share:
+        """The same memory with this fraction of everything."""
+        return replace(self, weights=fraction, cache=fraction, layers=fraction)
+
+    def part_of(self, token: Token) -> Token:
+        """What this memory has of a token."""
+        return token.part(self.weights, self.cache, self.layers)
 
 
 def speed_of(
@@ -59,17 +69,20 @@ def speed_of(
     runtime: Runtime = Runtime.LLAMA_CPP,
     layers: int | None = None,
     active_expert_bytes: int = 0,
+    expert_layer_bytes: Sequence[int] = (),
 ) -> SpeedEstimate | None:
     """Decoding speed of one sequence and the time to its first token; None where a bandwidth is not known.
 
     `active_bytes` are the weights that one token reads (of a mixture the shared ones and the chosen experts, which
-    alone are `active_expert_bytes`); `kv_bytes_per_sequence` what the cache holds when the context is full, of which
-    a prompt of `prompt_tokens`, half the context, fills half. `layers` are the model's; without it the placement's.
+    alone are `active_expert_bytes`; all experts of each layer are `expert_layer_bytes`); `kv_bytes_per_sequence` what
+    the cache holds when the context is full, of which a prompt of `prompt_tokens`, half the context, fills half.
+    `layers` are the model's; without it the placement's.
     `why_no_speed` says what is missing.
     """
     if active_bytes <= 0 or why_no_speed(hardware, placement):
         return None
-    shares = _shares(placement, hardware, active_bytes, active_expert_bytes)
+    of_experts = (active_expert_bytes or active_bytes / 2) / active_bytes
+    shares = _shares(placement, hardware, of_experts, expert_layer_bytes)
     if not shares:
         return None
     if layers is None:
@@ -103,8 +116,8 @@ def _seconds(token: Token, shares: Sequence[_Share], runtime: Runtime) -> float:
     """Seconds per token over all memories."""
     if runtime is Runtime.VLLM and len(shares) > 1:
         sync = token.layers * SYNC_SECONDS
-        return sync + max(_one(token.part(share.fraction), share, runtime) for share in shares)
-    return sum(_one(token.part(share.fraction), share, runtime) for share in shares)
+        return sync + max(_one(share.part_of(token), share, runtime) for share in shares)
+    return sum(_one(share.part_of(token), share, runtime) for share in shares)
 
 
 def _one(token: Token, share: _Share, runtime: Runtime) -> float:
@@ -114,27 +127,44 @@ def _one(token: Token, share: _Share, runtime: Runtime) -> float:
 
 
 def _shares(
-    placement: Placement | None, hardware: HardwareTarget, active_bytes: int, active_expert_bytes: int
+    placement: Placement | None, hardware: HardwareTarget, of_experts: float, expert_layers: Sequence[int]
 ) -> list[_Share]:
-    """Which memory reads which part of a token's bytes; without a placement all lies on the accelerators."""
+    """Which memory reads which part of a token's bytes; without a placement all lies on the accelerators.
+
+    `of_experts` is the part of a token's weights that belongs to routed experts.
+    """
     if placement is None or not placement.devices:
         return _everything_on(hardware)
     known = list(zip(placement.devices, _places(placement.devices, hardware), strict=True))
-    if placement.experts_in_ram and placement.total_layers:
-        # attention stays on the GPU; of the experts chosen, those of so many layers are read from RAM
-        of_experts = (active_expert_bytes or active_bytes / 2) / active_bytes
-        fraction = min(1.0, placement.experts_in_ram / max(1, placement.total_layers - 1)) * of_experts
-        gpus = [share for _, share in known if share.gpu is not None]
-        rest = [_Share((1 - fraction) / len(gpus), share.gpu, share.bandwidth) for share in gpus]
-        return [*rest, _Share(fraction, None, hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)]
+    if placement.experts_in_ram and any(device.layers for device in placement.devices):
+        gpus = [(device.layers or 0, share) for device, share in known if share.gpu is not None]
+        ram = _Share(0.0, 0.0, 0.0, None, hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)
+        return _beside_experts(gpus, ram, placement.experts_in_ram, of_experts, expert_layers)
     by_layers = any(device.layers for device in placement.devices)
     amounts = [_amount(device, by_layers) for device in placement.devices]
     total = sum(amounts)
-    return [
-        _Share(amount / total, share.gpu, share.bandwidth)
-        for amount, (_, share) in zip(amounts, known, strict=True)
-        if amount
-    ]
+    return [share.with_all(amount / total) for amount, (_, share) in zip(amounts, known, strict=True) if amount]
+
+
+def _beside_experts(
+    gpus: Sequence[tuple[int, _Share]], ram: _Share, in_ram: int, of_experts: float, expert_layers: Sequence[int]
+) -> list[_Share]:
+    """GPUs with so many consecutive layers each, and RAM with the experts of the first `in_ram` layers.
+
+    The cache and everything but experts stay on the GPUs. Experts are counted by their bytes: layers may have none, as
+    the first ones of DeepSeek.
+    """
+    total = sum(layers for layers, _ in gpus)
+    experts = expert_layers if len(expert_layers) == total and any(expert_layers) else (1,) * total
+    found, begin = [], 0
+    for layers, share in gpus:
+        end = begin + layers
+        kept = sum(experts[max(begin, in_ram) : end]) / sum(experts)
+        found.append(
+            replace(share.with_all(layers / total), weights=(1 - of_experts) * layers / total + of_experts * kept)
+        )
+        begin = end
+    return [*found, replace(ram, weights=of_experts * sum(experts[:in_ram]) / sum(experts))]
 
 
 def _amount(device: DeviceLoad, by_layers: bool) -> int:
@@ -147,8 +177,9 @@ def _amount(device: DeviceLoad, by_layers: bool) -> int:
 def _everything_on(hardware: HardwareTarget) -> list[_Share]:
     gpus = hardware.accelerators
     if gpus:
-        return [_Share(1 / len(gpus), gpu, gpu.bandwidth or 0.0) for gpu in gpus]
-    return [_Share(1.0, None, hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)]
+        share = 1 / len(gpus)
+        return [_Share(share, share, share, gpu, gpu.bandwidth or 0.0) for gpu in gpus]
+    return [_Share(1.0, 1.0, 1.0, None, hardware.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)]
 
 
 def _is_ram(device: DeviceLoad) -> bool:
@@ -162,7 +193,7 @@ def _places(devices: Sequence[DeviceLoad], hardware: HardwareTarget) -> list[_Sh
     for device in devices:
         gpu = None if _is_ram(device) else next(gpus, None)
         bandwidth = gpu.bandwidth if gpu is not None and gpu.bandwidth else hardware.ram_bandwidth
-        found.append(_Share(0.0, gpu, bandwidth or ASSUMED_RAM_BANDWIDTH))
+        found.append(_Share(0.0, 0.0, 0.0, gpu, bandwidth or ASSUMED_RAM_BANDWIDTH))
     return found
 
 
@@ -174,19 +205,19 @@ def _first_token(
     Every token multiplies each active parameter once and adds once: 2 * parameters * tokens operations. None where a
     device's throughput is not known or layers lie in RAM.
     """
-    once = sum(token.weight_bytes * share.fraction / share.bandwidth for share in shares)
+    once = sum(token.weight_bytes * share.weights / share.bandwidth for share in shares)
     slow, likely, fast = once, once, once
     for share in shares:
         if share.gpu is None or not share.gpu.fp16_flops or parameters <= 0:
             return None, None, None
-        seconds = 2 * parameters * prompt_tokens * share.fraction / share.gpu.fp16_flops
+        seconds = 2 * parameters * prompt_tokens * share.weights / share.gpu.fp16_flops
         low, middle, high = PROMPT_EFFICIENCY_GEFORCE if GEFORCE.search(share.gpu.name) else PROMPT_EFFICIENCY
         slow, likely, fast = slow + seconds / low, likely + seconds / middle, fast + seconds / high
     return likely, fast, slow
 
 
 def _note(token: Token, seconds: float, shares: Sequence[_Share], hardware: HardwareTarget, at_once: bool) -> str:
-    slowest = max(shares, key=lambda share: share.fraction / share.bandwidth)
+    slowest = max(shares, key=lambda share: share.weights / share.bandwidth)
     reached = (token.weight_bytes + token.cache_bytes) / seconds
     if len(shares) == 1:
         whose = "the RAM" if slowest.gpu is None else f"the memory of {slowest.name}"

@@ -73,5 +73,5 @@ def test_transformers_is_bound_by_python_until_the_context_is_long() -> None:
 
 
 def test_a_part_reads_its_fraction() -> None:
-    part = token().part(0.25)
+    part = token().part(0.25, 0.25, 0.25)
     assert (part.weight_bytes, part.cache_bytes, part.layers) == (1.25 * GB, 0.125 * GB, 8)

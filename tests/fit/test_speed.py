@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantgui.fit.decoding import Token, cpu_seconds, gpu_seconds
 from quantgui.fit.speed import ASSUMED_RAM_BANDWIDTH, speed_of, why_no_speed
 from quantgui.hardware.catalogue import target
 from quantgui.hardware.custom import custom_target
@@ -30,10 +33,11 @@ def speed(
     is_moe: bool = False,
     runtime: Runtime = Runtime.LLAMA_CPP,
     experts: int = 0,
+    expert_layers: Sequence[int] = (),
 ) -> SpeedEstimate:
     found = speed_of(
         active, kv, 4.9, is_moe, placement, hardware, 8 * 10**9, 4096,
-        runtime=runtime, layers=32, active_expert_bytes=experts,
+        runtime=runtime, layers=32, active_expert_bytes=experts, expert_layer_bytes=expert_layers,
     )  # fmt: skip
     assert found is not None
     return found
@@ -86,6 +90,36 @@ def test_experts_in_ram_read_only_the_chosen_ones_there() -> None:
         speed(placement=placement, is_moe=True, experts=share).tokens_per_second for share in (GIB // 2, 4 * GIB)
     )
     assert many < few < speed(is_moe=True).tokens_per_second
+
+
+@given(
+    cards=st.lists(st.integers(1, 20), min_size=1, max_size=4),
+    sizes=st.lists(st.integers(0, 10), min_size=32, max_size=32).filter(any),
+    in_ram=st.integers(1, 32),
+)
+def test_with_experts_in_ram_every_byte_is_read_once_where_it_lies(
+    cards: list[int], sizes: list[int], in_ram: int
+) -> None:
+    """RAM reads the chosen experts of the first layers, and neither the cache nor anything else."""
+    borders = [round(32 * sum(cards[:i]) / sum(cards)) for i in range(len(cards) + 1)]
+    loads = [("RTX 3090", after - before, GIB) for before, after in pairwise(borders)]
+    placement = placed(*loads, ("RAM", None, 20 * GIB), experts=in_ram)
+    rig = target("RTX 3090", len(cards))
+    found = speed(rig, placement, is_moe=True, experts=2 * GIB, expert_layers=sizes)
+    from_ram = 2 * GIB * sum(sizes[:in_ram]) / sum(sizes)
+    bandwidth = rig.accelerators[0].bandwidth
+    assert bandwidth is not None
+    seconds = cpu_seconds(Token(from_ram, 0, 4.9, 0), rig.ram_bandwidth or ASSUMED_RAM_BANDWIDTH)
+    seconds += gpu_seconds(Token(BYTES - from_ram, GIB / 2, 4.9, 32, True), bandwidth)
+    assert 1 / found.tokens_per_second == pytest.approx(seconds, rel=0.01)  # layers are whole numbers
+
+
+def test_layers_without_experts_leave_nothing_in_ram() -> None:
+    """The first three layers of DeepSeek are dense: their "experts" in RAM cost nothing."""
+    placement = placed(("RTX 3090", 32, 8 * GIB), ("RAM", None, GIB), experts=3)
+    sizes = [0] * 3 + [GIB] * 29
+    found = speed(placement=placement, is_moe=True, experts=2 * GIB, expert_layers=sizes)
+    assert found.tokens_per_second == pytest.approx(speed(is_moe=True).tokens_per_second)
 
 
 def test_a_processor_alone() -> None:
