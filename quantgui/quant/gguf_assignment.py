@@ -11,6 +11,7 @@ from quantgui.checkpoint.tensor_names import describe
 from quantgui.formats.gguf.file_types import FILE_TYPES, FileType, file_type
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.plan import planned_types
+from quantgui.formats.gguf.source import kept_type
 from quantgui.formats.gguf.tensor_size import tensor_nbytes
 from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable, needs_importance
 from quantgui.quant.gguf_rows import FLOAT_PREFIX, TENSOR_TYPES, tensor_scheme
@@ -19,7 +20,6 @@ from quantgui.schemes.parameters import ParameterValue
 from quantgui.schemes.recipe import Recipe, Rule
 from quantgui.types import Checkpoint, TensorInfo, UserError
 
-FLOAT_TYPES = ("BF16", "F16", "F32")
 LEFT_ALONE = "Norms, biases and routers stay in F32: a few numbers that scale everything."
 
 
@@ -37,7 +37,7 @@ def gguf_order(checkpoint: Checkpoint, recipe: Recipe, settings: Mapping[str, Pa
 
     Raises UserError for a rule with something else than a tensor type.
     """
-    source = checkpoint.dtype if checkpoint.dtype in FLOAT_TYPES else "F16"
+    source = kept_type(checkpoint)
     imatrix = str(settings.get("imatrix", ""))
     options = PlanOptions(
         imatrix=bool(imatrix),

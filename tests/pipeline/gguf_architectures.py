@@ -72,6 +72,14 @@ STATE_SPACE = {
     "mamba_d_state": 16,
     "shared_intermediate_size": 48,
 }
+NEMOTRON_H = {
+    **{name: value for name, value in GROUPED.items() if name != "num_hidden_layers"},
+    "head_dim": 16,
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 16,
+    "ssm_state_size": 16,
+    "n_groups": 2,
+}
 VISION = {
     "depth": 1,
     "hidden_size": 32,
@@ -252,5 +260,17 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_vl": (
         "Qwen3VLConfig",
         {"text_config": {**GROUPED, "head_dim": 16, "rope_parameters": SECTIONS}, "vision_config": VISION},
+    ),
+    "nemotron_h": ("NemotronHConfig", {**NEMOTRON_H, "layers_block_type": ["mamba", "mlp", "attention", "mlp"]}),
+    "nemotron_h with experts": (
+        "NemotronHConfig",
+        {
+            **NEMOTRON_H,
+            "layers_block_type": ["mamba", "moe", "attention", "moe"],
+            "n_routed_experts": 12,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 32,
+            "moe_shared_expert_intermediate_size": 48,
+        },
     ),
 }

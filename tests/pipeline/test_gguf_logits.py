@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from quantgui.checkpoint import open_checkpoint
+from quantgui.formats.gguf.plan import plan_gguf
 from quantgui.formats.gguf.runtime.llama import LlamaModel
 from quantgui.formats.gguf.size import gguf_rows
 from quantgui.jobs.job import QuantizeJob
 from quantgui.pipeline import run
 from quantgui.pipeline.llama_check import TEXTS
+from quantgui.quant.gguf_assignment import gguf_order
 from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from tests.formats.gguf.tokenizer.test_tekken import PATTERN, by_rank, tekken, trained
@@ -102,8 +104,11 @@ def test_llama_cpp_predicts_what_transformers_predicts(name, tmp_path):
     class_name, sizes = MODELS[name]
     model = saved(tmp_path / "source", class_name, sizes)
     convert(tmp_path / "source", tmp_path / "x.gguf")
-    predicted = {kind: size for kind, _, size in gguf_rows(open_checkpoint(tmp_path / "source"))}
+    checkpoint = open_checkpoint(tmp_path / "source")
+    predicted = {kind: size for kind, _, size in gguf_rows(checkpoint)}
     assert (tmp_path / "x.gguf").stat().st_size == predicted["F32"]
+    order = gguf_order(checkpoint, Recipe(SchemeSpec("Q4_K_M")), {})
+    assert plan_gguf(checkpoint, order.file_type, order.options, "x.gguf").file.nbytes == predicted["Q4_K_M"]
     tokens = [(37 * i + 11) % 280 + 5 for i in range(TOKENS)]  # none of them is padding
     compute_as_ggml(model)
     with torch.no_grad():

@@ -20,7 +20,7 @@ _WORDS: Mapping[str, str] = {
 
 def tensors(keys: Keys) -> Shapes:
     """Weights of the main model."""
-    kinds, mamba = _kinds(keys, "hybrid_override_pattern", "layers_block_type"), _mamba(keys)
+    kinds, mamba = layer_kinds(keys), _mamba(keys)
     yield "backbone.embeddings.weight", (keys.vocab, keys.hidden)
     for index, kind in enumerate(kinds):
         yield from _layer(f"backbone.layers.{index}", kind, keys, mamba)
@@ -53,7 +53,7 @@ def _layer(prefix: str, kind: str, keys: Keys, mamba: Mamba2) -> Shapes:
         yield from mamba.tensors(mixer, keys.hidden)
     elif kind == "attention":
         bias = keys.flag("attention_bias", False)
-        yield from attention(mixer, keys, _head_dim(keys), bias, bias)
+        yield from attention(mixer, keys, attention_width(keys), bias, bias)
     elif kind == "mlp":
         yield from plain_mlp(mixer, keys.hidden, keys.size("intermediate_size"), keys.flag("mlp_bias", False))
     else:
@@ -77,6 +77,12 @@ def _experts(prefix: str, keys: Keys) -> Shapes:
         yield from linear(f"{prefix}.fc2_latent_proj", hidden, latent)
 
 
+def layer_kinds(keys: Keys) -> tuple[str, ...]:
+    """What each layer of the main model is: "mamba", "attention", "mlp" or "moe". Raises UserError where unknown."""
+    listed = "layers_block_type" if keys.value("layers_block_type") else "layer_types"
+    return _kinds(keys, "hybrid_override_pattern", listed)
+
+
 def _kinds(keys: Keys, pattern_name: str, list_name: str, default: str = "") -> tuple[str, ...]:
     """What each layer is: from a string of letters or a list of words."""
     words = keys.sequence(list_name)
@@ -95,7 +101,8 @@ def _kinds(keys: Keys, pattern_name: str, list_name: str, default: str = "") -> 
     return tuple(kind for kind in kinds if kind)
 
 
-def _head_dim(keys: Keys) -> int:
+def attention_width(keys: Keys) -> int:
+    """Width of a head."""
     return keys.optional("head_dim", "attention_head_dim") or 128
 
 
@@ -113,13 +120,13 @@ def _mamba(keys: Keys) -> Mamba2:
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     """Keys and values of the attention layers."""
-    kinds = _kinds(keys, "hybrid_override_pattern", "layers_block_type")
-    return (AttentionLayer(2 * keys.kv_heads * _head_dim(keys)),) * kinds.count("attention")
+    kinds = layer_kinds(keys)
+    return (AttentionLayer(2 * keys.kv_heads * attention_width(keys)),) * kinds.count("attention")
 
 
 def state(keys: Keys) -> tuple[StateLayer, ...]:
     """State of the Mamba-2 layers."""
-    kinds = _kinds(keys, "hybrid_override_pattern", "layers_block_type")
+    kinds = layer_kinds(keys)
     return (_mamba(keys).kept(),) * kinds.count("mamba") if "mamba" in kinds else ()
 
 

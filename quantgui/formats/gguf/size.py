@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from quantgui.formats.gguf.file_types import FILE_TYPES
 from quantgui.formats.gguf.header_size import header_size
 from quantgui.formats.gguf.names import GgufTensor
-from quantgui.formats.gguf.source import facts_of, tensors_of
+from quantgui.formats.gguf.source import facts_of, kept_type, tensors_of
 from quantgui.formats.gguf.tensor_size import padded, tensor_nbytes
 from quantgui.formats.gguf.type_plan import PlanOptions, plan_types
 from quantgui.types import Checkpoint
@@ -44,7 +44,8 @@ def planned_rows(
     llama.cpp's names for this architecture or for one of its tensors are not known.
     """
     tensors = tensors_of(checkpoint)
-    facts, options = facts_of(checkpoint, tensors), PlanOptions(imatrix=imatrix, fused_apart=fused_apart)
+    facts = facts_of(checkpoint, tensors)
+    options = PlanOptions(imatrix=imatrix, fused_apart=fused_apart, source_type=kept_type(checkpoint))
     header = padded(header_size(checkpoint, tensors).nbytes)
     rows = []
     for name, file_type in FILE_TYPES.items():

@@ -13,7 +13,13 @@ from quantgui.formats.gguf.names import GgufTensor, gguf_tensors, layout_of
 from quantgui.formats.gguf.tokenizer import Vocabulary, read_vocabulary, vocabulary_keys
 from quantgui.types import Checkpoint, SourceKind, UserError
 
-_REPLACED = ("general.quantization_version", "general.file_type", "split.no", "split.count", "split.tensors.count")
+FLOAT_TYPES = ("BF16", "F16", "F32")
+_REPLACED = frozenset(
+    {
+        *("general.quantization_version", "general.file_type", "general.alignment"),
+        *("split.no", "split.count", "split.tensors.count"),
+    }
+)
 """Keys of another GGUF file that do not hold for the new one."""
 
 
@@ -25,6 +31,11 @@ def architecture_of(checkpoint: Checkpoint) -> str:
     if config is None:
         raise UserError("The GGUF file does not state its architecture.", hint="Convert the original model again.")
     return config.model_type
+
+
+def kept_type(checkpoint: Checkpoint) -> str:
+    """The float type of what stays as in the source: that of most weights, F16 where those are no such floats."""
+    return checkpoint.dtype if checkpoint.dtype in FLOAT_TYPES else "F16"
 
 
 def tensors_of(checkpoint: Checkpoint) -> tuple[GgufTensor, ...]:

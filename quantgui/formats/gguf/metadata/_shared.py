@@ -51,13 +51,14 @@ def size_keys(
         u32(f"{prefix}.block_count", keys.layers),
         u32(f"{prefix}.context_length", context - (padding + 1)),
         u32(f"{prefix}.embedding_length", keys.hidden),
-        _one_or_each(f"{prefix}.feed_forward_length", inner),
+        one_or_each(f"{prefix}.feed_forward_length", inner),
         u32(f"{prefix}.attention.head_count", keys.heads),
-        _one_or_each(f"{prefix}.attention.head_count_kv", keys.kv_heads if kv_heads is None else kv_heads),
+        one_or_each(f"{prefix}.attention.head_count_kv", keys.kv_heads if kv_heads is None else kv_heads),
     ]
 
 
-def _one_or_each(key: str, value: int | Sequence[int]) -> KeyValue:
+def one_or_each(key: str, value: int | Sequence[int]) -> KeyValue:
+    """A whole number, or one for each layer."""
     return u32(key, value) if isinstance(value, int) else array_of(key, ValueKind.INT32, value)
 
 

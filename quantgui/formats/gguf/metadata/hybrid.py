@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from quantgui.checkpoint.architectures import Keys, lfm2
-from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, flag, u32
+from quantgui.checkpoint.architectures import Keys, lfm2, nemotron_h
+from quantgui.formats.gguf.key_values import KeyValue, ValueKind, array_of, f32, flag, u32
 from quantgui.formats.gguf.metadata._shared import (
     Builder,
     Gating,
@@ -15,6 +15,7 @@ from quantgui.formats.gguf.metadata._shared import (
     granite_scales,
     head_keys,
     number,
+    one_or_each,
     refuse_unless,
     rms_epsilon,
     rotated_dimensions,
@@ -22,6 +23,7 @@ from quantgui.formats.gguf.metadata._shared import (
 )
 from quantgui.formats.gguf.metadata.rope import rope_keys, rope_of
 
+NEMOTRON_EPSILON = 1e-5
 LFM2_THETA = 1_000_000.0
 DELTA_SHARE = 0.25
 """Part of a head that is rotated where the config does not state it."""
@@ -152,10 +154,59 @@ def _unlimited(keys: Keys) -> bool:
     return low == 0 and not (isinstance(high, int | float) and math.isfinite(high))
 
 
+def _nemotron_h(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Each layer is one thing: llama.cpp tells Mamba-2 by having neither KV heads nor a width."""
+    refuse_unless(_unlimited(keys), "limited steps of time (time_step_limit)")
+    kinds = nemotron_h.layer_kinds(keys)
+    refuse_unless(not {"mlp", "moe"} <= set(kinds), "layers with experts and layers without them")
+    heads, width = keys.size("mamba_num_heads"), nemotron_h.attention_width(keys)
+    inner = {"mlp": "intermediate_size", "moe": "moe_intermediate_size"}
+    epsilon = number(keys, "layer_norm_epsilon") or NEMOTRON_EPSILON
+    made = [
+        u32(f"{prefix}.block_count", len(kinds)),
+        u32(f"{prefix}.context_length", keys.size("max_position_embeddings")),
+        u32(f"{prefix}.embedding_length", keys.hidden),
+        u32(f"{prefix}.vocab_size", keys.vocab),
+        one_or_each(f"{prefix}.feed_forward_length", [keys.size(inner[k]) if k in inner else 0 for k in kinds]),
+        u32(f"{prefix}.attention.head_count", keys.heads),
+        one_or_each(f"{prefix}.attention.head_count_kv", [keys.kv_heads if k == "attention" else 0 for k in kinds]),
+        u32(f"{prefix}.attention.key_length", width),
+        u32(f"{prefix}.attention.value_length", width),
+        f32(f"{prefix}.attention.layer_norm_epsilon", epsilon),
+        f32(f"{prefix}.attention.layer_norm_rms_epsilon", epsilon),
+        u32(f"{prefix}.rope.dimension_count", width),
+        u32(f"{prefix}.ssm.conv_kernel", keys.size("conv_kernel", default=4)),
+        u32(f"{prefix}.ssm.state_size", keys.size("ssm_state_size")),
+        u32(f"{prefix}.ssm.group_count", keys.size("n_groups", default=8)),
+        u32(f"{prefix}.ssm.inner_size", heads * keys.size("mamba_head_dim")),
+        u32(f"{prefix}.ssm.time_step_rank", heads),
+    ]
+    return made + (_nemotron_experts(keys, prefix) if "moe" in kinds else [])
+
+
+def _nemotron_experts(keys: Keys, prefix: str) -> list[KeyValue]:
+    inner, shared = keys.size("moe_intermediate_size"), keys.count("n_shared_experts", 1)
+    latent, groups = keys.optional("moe_latent_size"), keys.size("n_group", default=1)
+    width = keys.size("moe_shared_expert_intermediate_size", default=2 * inner)
+    made = [
+        *expert_keys(keys, prefix),
+        u32(f"{prefix}.expert_feed_forward_length", inner),
+        u32(f"{prefix}.expert_shared_feed_forward_length", shared * width),
+        u32(f"{prefix}.expert_shared_count", shared),
+        u32(f"{prefix}.expert_gating_func", Gating.SIGMOID),
+        f32(f"{prefix}.expert_weights_scale", number(keys, "routed_scaling_factor") or 1.0),
+        flag(f"{prefix}.expert_weights_norm", keys.flag("norm_topk_prob", True)),
+        u32(f"{prefix}.expert_group_count", groups),
+        u32(f"{prefix}.expert_group_used_count", keys.size("topk_group", default=1)),
+    ]
+    return [*made, u32(f"{prefix}.moe_latent_size", latent)] if latent else made
+
+
 BUILDERS: Mapping[str, Builder] = {
     "granitehybrid": _granite_hybrid,
     "lfm2": _lfm2,
     "lfm2moe": _lfm2_moe,
+    "nemotron_h_moe": _nemotron_h,
     "qwen35": _qwen35,
     "qwen35moe": _qwen35_moe,
     "qwen3next": _qwen3_next,

@@ -62,6 +62,7 @@ def built(architecture, **raw):
         ("granitehybrid", {"time_step_limit": [0.0, 1.0]}),
         ("lfm2", {"conv_bias": True}),
         ("modern-bert", {"norm_bias": True, "norm_eps": 1e-5}),
+        ("nemotron_h_moe", {"hybrid_override_pattern": "M-E*"}),
         ("qwen35", {"layer_types": ["linear_attention"] * 2 + ["full_attention"] * 4, **LINEAR}),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True, "layer_norm_epsilon": 1e-5}),
     ],
