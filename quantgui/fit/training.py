@@ -28,7 +28,14 @@ RUNTIME_BYTES = 1_400_000_000
 """PyTorch with CUDA and cuBLAS while training, 1.4 GB measured."""
 OPTIMIZER_BYTES = {"adamw_8bit": 4, "adamw": 6, "paged_adamw_32bit": 8, "adamw_fp32_master": 12, "sgd": 0}
 """Bytes of optimizer state per trained parameter: the first three as measured by unsloth; with a 32-bit master copy, as
-in mixed precision and DeepSpeed, 4 + 8, which makes 16 bytes in all with 16-bit weights and gradients."""
+in mixed precision and DeepSpeed, 4 + 8."""
+WITH_MASTER = "adamw_fp32_master"
+GRADIENT_BYTES = 2
+MASTER_GRADIENT_BYTES = (2, 4, 6)
+"""Per trained parameter, low, likely, high: in 16 bits; beside a master copy the update needs them in 32 (18 bytes in
+all, transformers' documentation of training memory), where DeepSpeed keeps the 16-bit ones meanwhile."""
+DEEPSPEED_BYTES = 9_000_000_000
+"""Buffers in which DeepSpeed gathers and reduces, at its defaults (4.5 times both buckets of 5e8 elements)."""
 LOGIT_BYTES = (4, 10, 14)
 """Per token and word of the vocabulary: with a fused loss, likely, high. Qwen's published memory shows 8 to 12."""
 FRAGMENTATION = (0.0, 0.05, 0.15)
@@ -141,11 +148,12 @@ def _estimate(
     if kind is not TrainingKind.FULL:
         parts.append(_exact("adapters", 2 * trainable, f"Rank {settings.rank} on every projection, 16 bits."))
     parts += [
-        _exact("gradients", 2 * trainable, "16 bits per trained parameter."),
+        _gradients(trainable, settings),
         _optimizer(trainable, settings),
         _activations(checkpoint, config, settings, kind),
     ]
-    parts.append(_overhead(sum(part.nbytes for part in parts)))
+    deepspeed = DEEPSPEED_BYTES if kind is TrainingKind.FULL and settings.optimizer == WITH_MASTER else 0
+    parts.append(_overhead(sum(part.nbytes for part in parts), deepspeed))
     total_bytes = sum(part.nbytes for part in parts)
     verdict = judge(total_bytes, Budget(budget.device_bytes or budget.ram_bytes, 0))
     return TrainingEstimate(kind, TITLES[kind], trainable, tuple(parts), verdict, _reason(verdict, total_bytes, budget))
@@ -171,6 +179,14 @@ def _weights(kind: TrainingKind, checkpoint: Checkpoint) -> TrainingPart:
         return _exact("weights", checkpoint.nbytes, "As stored.")
     scheme_id = "NF4-DQ" if kind is TrainingKind.QLORA else "BF16"
     return _exact("weights", recipe_weights(checkpoint, Recipe(SchemeSpec(scheme_id))).nbytes, f"{scheme_id}.")
+
+
+def _gradients(trainable: int, settings: TrainingSettings) -> TrainingPart:
+    if settings.optimizer != WITH_MASTER:
+        return _exact("gradients", GRADIENT_BYTES * trainable, "16 bits per trained parameter.")
+    low, likely, high = (nbytes * trainable for nbytes in MASTER_GRADIENT_BYTES)
+    note = "32 bits per trained parameter, as the master copy has; some programs keep 16-bit ones too, or only these."
+    return TrainingPart("gradients", likely, low, high, Provenance.ESTIMATED, note)
 
 
 def _optimizer(trainable: int, settings: TrainingSettings) -> TrainingPart:
@@ -213,15 +229,16 @@ def _largest_projection(checkpoint: Checkpoint) -> int:
     return max((2 * math.prod(shape[-2:]) for shape in _projections(checkpoint)), default=0)
 
 
-def _overhead(others: int) -> TrainingPart:
+def _overhead(others: int, deepspeed: int) -> TrainingPart:
     low, likely, high = (int(others * share) for share in FRAGMENTATION)
     return TrainingPart(
         "overhead",
         RUNTIME_BYTES + likely,
         RUNTIME_BYTES // 2 + low,
-        2 * RUNTIME_BYTES + high,
+        2 * RUNTIME_BYTES + high + deepspeed,
         Provenance.ESTIMATED,
-        "PyTorch with CUDA, and what its allocator holds beside.",
+        "PyTorch with CUDA, and what its allocator holds beside."
+        + (f" DeepSpeed's buffers may add {memory(deepspeed)}." if deepspeed else ""),
     )
 
 
