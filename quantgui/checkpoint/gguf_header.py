@@ -26,7 +26,7 @@ VERSIONS = (2, 3)
 MAX_KEYS = 4096
 """Real files have 20 to 60."""
 MAX_KEY_BYTES = 1024
-MAX_GGUF_TENSORS = 65_536
+MAX_GGUF_TENSORS = 32_768
 """GGUF stacks experts, so the largest models have about 2,000 tensors."""
 MAX_NAME_BYTES = 256
 """ggml itself allows 64."""
@@ -34,7 +34,7 @@ MAX_KEPT_STRING = 1 << 14
 """Longer texts (chat templates, embedded tokenizers) are passed over: nothing here needs them."""
 MAX_KEPT_ARRAY = 1024
 """Arrays of numbers up to this length are kept: one entry per layer."""
-MAX_STRINGS = 5_000_000
+MAX_STRINGS = 2_000_000
 """Strings in arrays, all together. The largest tokenizers have 262,144 tokens and about 500,000 merges."""
 MAX_ALIGNMENT = 1 << 20
 MAX_HEADER_BYTES = 256 * 2**20
@@ -187,12 +187,18 @@ def _read_scalar(cursor: Cursor, kind: int, what: str) -> Any:
         return cursor.read(length, what).decode(errors="replace")
     if kind not in _NUMBERS:
         raise GgufFormatError(f"stores {what} in an unknown type ({kind})")
-    (value,) = cursor.unpack(_NUMBERS[kind], what)
-    if kind == _BOOL:
-        if value > 1:
-            raise GgufFormatError(f"stores {what} as a yes or no that is neither ({value})")
-        return bool(value)
-    return value
+    return _read_numbers(cursor, kind, 1, what)[0]
+
+
+def _read_numbers(cursor: Cursor, kind: int, count: int, what: str) -> list[Any]:
+    """Some numbers, or answers of yes and no, one after the other; the caller bounds `count`."""
+    values = cursor.unpack(struct.Struct(f"<{count}{_NUMBERS[kind].format[1:]}"), what)
+    if kind != _BOOL:
+        return list(values)
+    neither = max(values, default=0)
+    if neither > 1:
+        raise GgufFormatError(f"stores {what} as a yes or no that is neither ({neither})")
+    return [bool(value) for value in values]
 
 
 def _read_array(cursor: Cursor, strings_left: int, what: str) -> tuple[list[Any] | SkippedValue, int]:
@@ -213,7 +219,7 @@ def _read_array(cursor: Cursor, strings_left: int, what: str) -> tuple[list[Any]
     if count > MAX_KEPT_ARRAY:
         cursor.skip(width * count, what)
         return SkippedValue(count), 0
-    return [_read_scalar(cursor, kind, what) for _ in range(count)], 0
+    return _read_numbers(cursor, kind, count, what), 0
 
 
 def _alignment(keys: Mapping[str, Any]) -> int:
