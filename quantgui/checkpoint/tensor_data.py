@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,8 @@ from quantgui.types import Checkpoint, SourceKind, TensorInfo, UserError
 if TYPE_CHECKING:
     import torch
 
+MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
+"""Python names it from 3.13 on; the number is that of Linux on x86 and ARM."""
 MIN_ROW_MULTIPLE = 32
 """Row blocks are multiples of this, so that codes packed along the rows into 32-bit words start at whole words."""
 
@@ -95,8 +98,14 @@ class TensorData:
     def _mapped(self, file: str) -> mmap.mmap:
         if file not in self._maps:
             with (self._root / file).open("rb") as stream:
-                # A private mapping is writable in name only: torch wants that, and nothing ever writes.
-                self._maps[file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+                try:
+                    self._maps[file] = _private_map(stream.fileno())
+                except OSError as error:
+                    raise UserError(
+                        f"The file {file} cannot be mapped into memory.",
+                        hint="Close other programs, or allow this one more memory (ulimit -v, the page file).",
+                        details=str(error),
+                    ) from error
         return self._maps[file]
 
     @cached_property
@@ -104,6 +113,17 @@ class TensorData:
         from quantgui.checkpoint.torch_file import load_torch_tensors
 
         return load_torch_tensors(Path(self.checkpoint.path))
+
+
+def _private_map(descriptor: int) -> mmap.mmap:
+    """A private mapping is writable in name only: torch wants that, and next to nothing is ever written.
+
+    Linux would reserve memory for all of it, and refuse files larger than what there is; it is told not to.
+    """
+    if sys.platform == "linux":
+        flags = mmap.MAP_PRIVATE | MAP_NORESERVE
+        return mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
 
 
 def row_blocks(

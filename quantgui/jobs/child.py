@@ -258,7 +258,7 @@ def _environment(job: Job) -> dict[str, str]:
 
     Without PYTHONSAFEPATH `python -m` would import a `torch.py` that lies in a downloaded model's folder.
     """
-    environment = dict(os.environ, PYTHONSAFEPATH="1")
+    environment = dict(os.environ, PYTHONSAFEPATH="1", GGML_NO_BACKTRACE="1")
     environment[JOB_VARIABLE] = job.id
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file():

@@ -36,6 +36,6 @@ class RowSource:
         info = self._stored[name]
         kind = BY_NAME[info.dtype]
         if not kind.is_quantized:
-            return copied_rows(self._data.tensor(info), "")
+            return copied_rows(self._data.tensor(info), number_type=kind.name)
         blocks = self._data.stored_bytes(info).view(*info.shape[:-1], kind.nbytes(info.shape[-1]))
-        return copied_rows(blocks, kind.name)
+        return copied_rows(blocks, type_name=kind.name)

@@ -42,8 +42,8 @@ def write_gguf_tensor(
     per_expert = info.shape[-2] if len(info.shape) > 2 else None
 
     def quantize(stored: torch.Tensor | PackedBlocks, values: torch.Tensor, first: int) -> QuantizedRows:
-        if rows.type_name == scheme.id:  # its blocks already: copied, as llama-quantize does
-            return QuantizedRows(rows.stored(stored).contiguous())
+        if scheme.id in (rows.type_name, rows.number_type):  # its bytes already: copied, as llama-quantize does
+            return QuantizedRows(rows.stored(stored))
         expert = first // per_expert if per_expert else 0
         return method.quantize(values, importance=None if importance is None else importance[expert])
 

@@ -110,6 +110,28 @@ def test_the_tensor_data_is_the_reference_s(name, wide, tmp_path):
     assert hashlib.sha256(path.read_bytes()[start:]).hexdigest() == DATA_SHA256[name]
 
 
+def test_another_file_s_alignment_numbers_and_earlier_matrix(importance, tmp_path):
+    writer = gguf.GGUFWriter(tmp_path / "odd.gguf", "llama")
+    writer.add_custom_alignment(128)
+    writer.add_string("quantize.imatrix.file", "an earlier one")
+    writer.add_block_count(1)
+    places = np.arange(12, dtype=np.int32).reshape(3, 4)
+    wide_rows = np.random.default_rng(0).normal(size=(5, 256)).astype(np.float32)
+    writer.add_tensor("blk.0.ffn_gate_tid2eid.weight", places)
+    writer.add_tensor("token_embd.weight", wide_rows)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    convert(tmp_path / "odd.gguf", tmp_path / "x.gguf", recipe("Q8_0", imatrix=str(importance)))
+    found = gguf.GGUFReader(tmp_path / "x.gguf")
+    assert "general.alignment" not in found.fields
+    assert found.fields["quantize.imatrix.file"].contents() == importance.name
+    by_name = {tensor.name: tensor.data for tensor in found.tensors}
+    np.testing.assert_array_equal(by_name["blk.0.ffn_gate_tid2eid.weight"], places)
+    np.testing.assert_array_equal(by_name["token_embd.weight"], quantize_rows("Q8_0", wide_rows))
+
+
 def test_rows_that_do_not_fill_blocks_are_announced(tiny_llama_bf16, tmp_path):
     write_byte_tokenizer(tiny_llama_bf16, 90)
     events = convert(tiny_llama_bf16, tmp_path / "x.gguf", recipe("Q4_K_M"))

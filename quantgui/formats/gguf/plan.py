@@ -57,6 +57,8 @@ def plan_gguf(
     """
     tensors, types = planned_types(checkpoint, file_type, options)
     keys, warnings = keys_of(checkpoint, tensors)
+    again = {key.key for key in more}  # another GGUF file may state them of the run that made it
+    keys = [key for key in keys if key.key not in again]
     keys += [u32("general.quantization_version", QUANTIZATION_VERSION), u32("general.file_type", file_type.id), *more]
     replaced = fallbacks(tensors, facts_of(checkpoint, tensors), file_type, options)
     return GgufPlan(

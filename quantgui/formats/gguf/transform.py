@@ -38,6 +38,7 @@ class Rows:
     columns: int
     change: Change | None = None
     type_name: str = ""
+    number_type: str = ""  # of a tensor of another GGUF file that is not quantized
     is_stack: bool = False  # of experts: no block holds rows of two, since each has an importance of its own
 
     def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor | PackedBlocks]]:
@@ -60,8 +61,10 @@ class Rows:
         return (self.change(rows) if self.change else rows).contiguous()
 
     def stored(self, block: torch.Tensor | PackedBlocks) -> torch.Tensor:
-        """The bytes of a block of a quantized source, uint8 [n, bytes per row]."""
-        return _tensor(block).reshape(-1, self.columns)
+        """The bytes of a block as they are stored, uint8 [n, bytes per row]."""
+        import torch
+
+        return _tensor(block).reshape(-1, self.columns).contiguous().view(torch.uint8)
 
     def slice(self, first: int, count: int) -> torch.Tensor:
         """Some rows of a tensor that was not reordered, float32 [count, columns]."""
@@ -73,12 +76,13 @@ def _tensor(view: torch.Tensor | PackedBlocks) -> torch.Tensor:
     return view.repacked() if isinstance(view, PackedBlocks) else view
 
 
-def copied_rows(source: torch.Tensor, type_name: str) -> Rows:
+def copied_rows(source: torch.Tensor, *, type_name: str = "", number_type: str = "") -> Rows:
     """The rows of a tensor of another GGUF file, which stay in their order.
 
-    `source` has the tensor's shape, or holds its blocks as bytes [..., bytes per row]; `type_name` says of which type.
+    `source` has the tensor's shape and `number_type`, or holds blocks of `type_name` as bytes [..., bytes per row].
     """
-    return Rows((source,), source.shape[-1] if source.ndim else 1, type_name=type_name, is_stack=source.ndim > 2)
+    columns = source.shape[-1] if source.ndim else 1
+    return Rows((source,), columns, type_name=type_name, number_type=number_type, is_stack=source.ndim > 2)
 
 
 def transformed_rows(made: GgufTensor, sources: Sequence[torch.Tensor], architecture: str, config: ModelConfig) -> Rows:

@@ -74,7 +74,7 @@ def test_experts_are_stacked_by_their_number_and_no_block_holds_two():
     assert torch.equal(values(rows, 10**6), torch.cat(sources))
     assert [first for first, _ in rows.blocks(10**6)] == [0, 8, 16, 24]
     stack = torch.randn(4, 8, 24)
-    assert [first for first, _ in copied_rows(stack, "").blocks(10**6)] == [0, 8, 16, 24]
+    assert [first for first, _ in copied_rows(stack).blocks(10**6)] == [0, 8, 16, 24]
 
 
 def test_blocks_of_a_quantized_source_are_dequantized():
@@ -82,7 +82,7 @@ def test_blocks_of_a_quantized_source_are_dequantized():
 
     weights = np.random.default_rng(0).normal(size=(6, 64)).astype(np.float32)
     raw = quantize_rows("Q8_0", weights)
-    found = values(copied_rows(torch.from_numpy(raw), "Q8_0"), 100)
+    found = values(copied_rows(torch.from_numpy(raw), type_name="Q8_0"), 100)
     np.testing.assert_array_equal(found, dequantize_rows("Q8_0", raw, 64))
 
 

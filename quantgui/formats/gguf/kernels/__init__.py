@@ -15,10 +15,17 @@ from quantgui.formats.gguf.kernels.vectorized import Kernel, is_worth_it, vector
 from quantgui.schemes.ggml_types import BY_NAME, GgmlType
 from quantgui.types import UserError
 
-NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
-"""Types that no kernel writes: integers, and what ggml uses for activations while it computes."""
+NUMBERS: Mapping[str, type] = {"I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "F64": np.float64}
+"""Types that no kernel writes: tables of numbers, which are copied from file to file."""
+NO_WEIGHTS = frozenset({*NUMBERS, "Q8_1", "Q8_K"})
+"""These, and what ggml uses for activations while it computes."""
 LARGEST_VECTORIZED = 65504.0
 """Beyond it squares and scales overflow, and what ggml computes from infinities is left to ggml."""
+LARGEST_SCALED = 1e9
+"""What no block with 16-bit scales can hold; ggml's searches end the process for weights from about 1e15 on."""
+LARGEST_IMPORTANCE = 1e20
+"""Beyond it the weighted errors overflow, and ggml's searches end the process."""
+_BYTE_SCALES = frozenset({"MXFP4"})
 _prepared: dict[tuple[str, bool], Kernel] = {}
 
 
@@ -45,7 +52,7 @@ def quantize_rows(
     activations / count). Raises UserError for weights that are not finite or too large for the type, for an importance
     that is negative, not finite or missing where the type needs it, and for types that this machine has no kernel for.
     """
-    kind = _kind(ggml_type)
+    kind = _kind(ggml_type, NO_WEIGHTS)
     if rows.ndim != 2 or rows.dtype != np.float32 or not rows.flags.c_contiguous:
         raise ValueError("rows must be a contiguous float32 matrix")
     if importance is not None:
@@ -53,6 +60,8 @@ def quantize_rows(
     largest = max(float(rows.max()), -float(rows.min())) if rows.size else 0.0
     if not np.isfinite(largest):
         raise UserError("The weights contain values that are not numbers.", hint="The model's files may be damaged.")
+    if kind.is_quantized and kind.name not in _BYTE_SCALES and largest > LARGEST_SCALED:
+        raise _too_large(kind)
     out = _target(out, (len(rows), kind.nbytes(rows.shape[1])), np.uint8)
     if not rows.size:
         return out
@@ -66,10 +75,7 @@ def quantize_rows(
     else:
         ggml.quantize(library, kind, rows, importance, out)
     if library is not None and not ggml.is_valid(library, kind, out):
-        raise UserError(
-            f"Some weights are too large for {kind.name}: its scales end at 65,504.",
-            hint="Choose BF16 or F32 for them.",
-        )
+        raise _too_large(kind)
     return out
 
 
@@ -78,7 +84,7 @@ def dequantize_rows(ggml_type: str, raw: np.ndarray, columns: int, *, out: np.nd
 
     Raises ValueError where the bytes do not fill rows of `columns` values.
     """
-    kind = _kind(ggml_type)
+    kind = _kind(ggml_type, NO_WEIGHTS - frozenset(NUMBERS))
     if raw.ndim != 2 or raw.dtype != np.uint8 or raw.shape[1] != kind.nbytes(columns):
         raise ValueError(f"{columns} columns of {kind.name} take {kind.nbytes(columns)} bytes, not {raw.shape}")
     out = _target(out, (len(raw), columns), np.float32)
@@ -86,7 +92,9 @@ def dequantize_rows(ggml_type: str, raw: np.ndarray, columns: int, *, out: np.nd
         return out
     library = ggml.ggml_library()
     raw = np.ascontiguousarray(raw)
-    if library is None:
+    if kind.name in NUMBERS:
+        out[:] = raw.view(NUMBERS[kind.name])
+    elif library is None:
         legacy.dequantize(kind, raw, out)
     else:
         ggml.dequantize(library, kind, raw, out)
@@ -101,10 +109,16 @@ def missing_kernels(ggml_types: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in wanted if vectorized_kernel(name, weighted=False) is None)
 
 
-def _kind(ggml_type: str) -> GgmlType:
-    if ggml_type not in BY_NAME or ggml_type in NO_WEIGHTS:
+def _kind(ggml_type: str, refused: frozenset[str]) -> GgmlType:
+    if ggml_type not in BY_NAME or ggml_type in refused:
         raise ValueError(f"ggml has no kernel for {ggml_type!r}")
     return BY_NAME[ggml_type]
+
+
+def _too_large(kind: GgmlType) -> UserError:
+    return UserError(
+        f"Some weights are too large for {kind.name}: its scales end at 65,504.", hint="Choose BF16 or F32 for them."
+    )
 
 
 def _checked_importance(importance: np.ndarray, columns: int) -> np.ndarray:
@@ -115,6 +129,11 @@ def _checked_importance(importance: np.ndarray, columns: int) -> np.ndarray:
         )
     if not np.isfinite(importance).all() or (importance < 0).any():
         raise UserError("The importance matrix contains negative or infinite values.", hint="Compute it again.")
+    if importance.size and importance.max() > LARGEST_IMPORTANCE:
+        raise UserError(
+            f"The importance matrix contains a value of {importance.max():.1e}: activations are never as large.",
+            hint="Compute it again.",
+        )
     return np.ascontiguousarray(importance, np.float32)
 
 

@@ -71,6 +71,18 @@ def test_weights_beyond_sixteen_bits_are_refused(name: str, rows: np.ndarray) ->
         quantize_rows(name, huge)
 
 
+@pytest.mark.parametrize("name", ["IQ2_XS", "IQ3_S", "IQ4_XS", "Q3_K"])
+@pytest.mark.parametrize("size", [1e10, 1e20, 3e38])
+def test_weights_that_would_end_the_process_are_refused_before(name: str, size: float, rows: np.ndarray) -> None:
+    with pytest.raises(UserError, match="too large"):
+        quantize_rows(name, np.full_like(rows, size), np.ones(512, np.float32))
+
+
+def test_an_importance_that_would_end_the_process_is_refused_before(rows: np.ndarray) -> None:
+    with pytest.raises(UserError, match="never as large"):
+        quantize_rows("IQ2_XS", rows, np.full(512, 1e38, np.float32))
+
+
 @pytest.mark.parametrize("name", ["IQ2_XXS", "IQ2_XS", "IQ1_S"])
 def test_types_that_need_an_importance_matrix_say_so(name: str, rows: np.ndarray) -> None:
     with pytest.raises(UserError, match="needs an importance matrix"):
@@ -107,3 +119,10 @@ def test_threads_get_what_one_thread_gets(rows: np.ndarray) -> None:
 def test_types_without_a_kernel_are_a_mistake_of_the_caller(rows: np.ndarray) -> None:
     with pytest.raises(ValueError, match="Q8_K"):
         quantize_rows("Q8_K", rows)
+
+
+def test_tables_of_numbers_are_read_but_not_made() -> None:
+    numbers = np.arange(8, dtype=np.int32).reshape(2, 4)
+    np.testing.assert_array_equal(dequantize_rows("I32", numbers.view(np.uint8), 4), numbers)
+    with pytest.raises(ValueError, match="I32"):
+        quantize_rows("I32", numbers.astype(np.float32))
