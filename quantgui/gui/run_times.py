@@ -1,7 +1,7 @@
 """How long runs took on this machine, per method, and from that how long the next will take. No Qt.
 
-A run's time is split in two: the work, which grows with the weights (and the tokens of a training), and the rest,
-which is mostly starting libraries. The last run of a method on a device is what the next estimate is made from.
+A run's time is split in two: the work, which grows with the weights and the tokens that run through them, and the
+rest, which is mostly starting libraries. The last run of a method on a device is what the next estimate is made from.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from quantgui.types import UserError
 
 IMPORTANCE = "importance matrix"
 """Stands for the method in the key of an importance matrix; no method is called so."""
+
+
+SEARCH_TOKENS = 10_000
+"""What a calibrated method searches and solves takes about as long as running so many tokens through its weights."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,18 @@ def time_words(seconds: float | None) -> str:
 
 
 def amount_of(recipe: Recipe, weights: int) -> float:
-    """Work of a run: its weights, times the tokens that a training runs through them. Raises UserError."""
+    """Work of a run: its weights, times the tokens that run through them. Raises UserError."""
     values = settings(recipe.base)
+    if _is_calibrated(recipe):
+        return weights * (float(values["samples"]) * float(values["sample_length"]) + SEARCH_TOKENS)
     tokens = [float(values[name]) for name in ("steps", "batch", "context") if name in values]
     return weights * math.prod(tokens)
 
 
+def _is_calibrated(recipe: Recipe) -> bool:
+    return row_method(recipe.base.id).calibrated is not None
+
+
 def _key(recipe: Recipe, device: str) -> str:
-    return f"{row_method(recipe.base.id).id} {device}"
+    counted = " by tokens" if _is_calibrated(recipe) else ""  # earlier versions counted these by their weights alone
+    return f"{row_method(recipe.base.id).id} {device}{counted}"

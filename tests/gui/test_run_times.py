@@ -34,6 +34,18 @@ def test_the_work_grows_with_the_weights_and_the_rest_does_not(tmp_path: Path) -
     assert book.predict(Recipe(SchemeSpec("unknown")), weights, "cpu") is None
 
 
+def test_a_calibration_takes_longer_with_more_text_but_not_in_proportion(tmp_path: Path) -> None:
+    book = TimeBook(tmp_path / "times.json")
+    short = Recipe(SchemeSpec("AWQ-4", {"samples": 8}))
+    run = quantize_tape().state()
+    book.learn(replace(run, job=replace(quantize_tape().job, recipe=short)))
+    weights = sum(r.shape[0] * r.shape[1] for r in run.reports.values() if r.scheme_id is not None)
+    few, many = (book.predict(Recipe(SchemeSpec("AWQ-4", {"samples": samples})), weights, "cpu") for samples in (8, 80))
+    assert few == pytest.approx(run.elapsed)
+    assert many is not None and run.work_started is not None and run.work_ended is not None
+    assert run.elapsed < many < run.elapsed + 9 * (run.work_ended - run.work_started)
+
+
 def test_a_training_takes_longer_with_more_steps(tmp_path: Path) -> None:
     book = TimeBook(tmp_path / "times.json")
     short = Recipe(SchemeSpec("QAT-INT4", {"steps": 10}))

@@ -19,6 +19,10 @@ from quantgui.schemes.scheme import Granularity, Scheme
 
 METHOD_ID = "qat"
 
+LEARNING_RATE = 1e-4
+"""Measured with QAT-INT4's other defaults on the bundled model, by the paired loss per token of its evaluation text:
+5e-5 was worse (+0.0010 +- 0.0004 nats), 2e-4 no different (+0.0003 +- 0.0005)."""
+
 TRAINING = (
     Parameter(
         "steps",
@@ -33,7 +37,7 @@ TRAINING = (
         "learning_rate",
         "Learning rate",
         "How far a step goes at most. It rises over the first steps and falls along a cosine to zero.",
-        1e-4,
+        LEARNING_RATE,
         minimum=1e-8,
         maximum=1.0,
         shapes_scheme=False,
