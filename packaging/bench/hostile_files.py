@@ -30,15 +30,13 @@ _F32 = 0
 
 def run(work: Path) -> dict[str, Any]:
     """Seconds, peak bytes and answer of each file, start of the child included, and the worst of all."""
-    results: dict[str, Any] = {"goals": GOALS}
+    path, results = work / "model.gguf", {}
     for name, write in FILES.items():
-        path = work / "model.gguf"
         write(path)
         results[name] = measured(path)
         path.unlink()
-    measured = [result for name, result in results.items() if name != "goals"]
-    worst = {figure: max(result[figure] for result in measured) for figure in GOALS}
-    return {**results, "worst": worst}
+    worst = {figure: max(result[figure] for result in results.values()) for figure in GOALS}
+    return {"goals": GOALS, **results, "worst": worst}
 
 
 def measured(path: Path) -> dict[str, Any]:
