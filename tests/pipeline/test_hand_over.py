@@ -20,7 +20,7 @@ def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny-F32.gguf"
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(128)
-    writer.add_chat_template("<|im_start|>" + "x" * 40_000)  # longer than a header keeps
+    writer.add_chat_template("<|im_start|>" + "x" * 40_000 + "<|im_end|>")  # longer than a header keeps
     writer.add_tensor("output.weight", np.zeros((2, 32), np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -38,7 +38,7 @@ def test_ollama_gets_a_modelfile_and_the_command(model: Path, tmp_path: Path, mo
     result = hand_over(HandOverJob(str(model), Program.OLLAMA), ignore)
     text = Path(result.path).read_text()
     assert result.path == f"{model}.Modelfile"
-    assert "<|im_start|>user" in text and "num_ctx 128" in text
+    assert "TEMPLATE" not in text and 'stop "<|im_end|>"' in text and "num_ctx 128" in text
     assert result.command == f"ollama create tiny-f32 -f {result.path}"
 
 

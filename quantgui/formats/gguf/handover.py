@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from quantgui.types import UserError
@@ -19,67 +17,36 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}(?::[a-z0-9][a-z0-9._-]{0,79})?")
 _PLAIN = re.compile(r"[\w.+-]{1,80}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
-    """How a family writes a conversation: a mark of its Jinja template, the same for Ollama, and where turns end."""
-
-    mark: str
-    template: str
-    stops: tuple[str, ...]
-
-
-_STYLES = (
-    _Style(
-        "<|start_header_id|>",
-        "{{ if .System }}<|start_header_id|>system<|end_header_id|>\n\n{{ .System }}<|eot_id|>{{ end }}"
-        "{{ if .Prompt }}<|start_header_id|>user<|end_header_id|>\n\n{{ .Prompt }}<|eot_id|>{{ end }}"
-        "<|start_header_id|>assistant<|end_header_id|>\n\n{{ .Response }}<|eot_id|>",
-        ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-    ),
-    _Style(
-        "<|im_start|>",
-        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
-        "{{ if .Prompt }}<|im_start|>user\n{{ .Prompt }}<|im_end|>\n{{ end }}"
-        "<|im_start|>assistant\n{{ .Response }}<|im_end|>\n",
-        ("<|im_start|>", "<|im_end|>"),
-    ),
-    _Style(
-        "<start_of_turn>",
-        "<start_of_turn>user\n{{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}<end_of_turn>\n"
-        "<start_of_turn>model\n{{ .Response }}<end_of_turn>\n",
-        ("<start_of_turn>", "<end_of_turn>"),
-    ),
-    _Style(
-        "<|assistant|>",
-        "{{ if .System }}<|system|>\n{{ .System }}<|end|>\n{{ end }}"
-        "{{ if .Prompt }}<|user|>\n{{ .Prompt }}<|end|>\n{{ end }}<|assistant|>\n{{ .Response }}<|end|>\n",
-        ("<|end|>", "<|user|>", "<|assistant|>"),
-    ),
-    _Style(
-        "[INST]",
-        "[INST] {{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }} [/INST]{{ .Response }}",
-        ("[INST]", "[/INST]"),
-    ),
-)
-"""Looked at in this order; the conventions are those of the models' cards."""
+_STOPS = {
+    "<|eot_id|>": "<|start_header_id|>",
+    "<|start_header_id|>": "<|eot_id|>",
+    "<|im_end|>": "<|im_start|>",
+    "<|im_start|>": "<|im_end|>",
+    "<end_of_turn>": "<start_of_turn>",
+    "<start_of_turn>": "<end_of_turn>",
+    "<|end|>": "<|assistant|>",  # Phi; in gpt-oss's format, which has no <|assistant|>, it ends thoughts too
+    "<|user|>": "<|assistant|>",
+    "[INST]": "[/INST]",
+}
+"""Marks at which an answer is over, and for each the other one that a chat template must state as well."""
 _NO_CHAT = "{{ .Prompt }}"
 """A model without a chat template continues what it is given."""
 
 
-def modelfile(path: Path, chat_template: str | None, context_length: int | None, stop: Sequence[str] = ()) -> str:
-    """What `ollama create` reads: the file, how a conversation is written, the context, and where answers end.
+def modelfile(path: Path, chat_template: str | None, context_length: int | None) -> str:
+    """What `ollama create` reads: the file, how a text is written where it has no chat template, context, and stops.
 
-    A chat template of a family that is not known here is left to Ollama, which reads it from the file.
+    A chat template is left to Ollama. Since 0.30 it runs the file's own (Jinja, with tools and thinking); before, it
+    looked for it in a list of its own. A TEMPLATE would be used in its place, and any that is made here, for a family
+    that is guessed from some marks, is wrong for its next member and knows no tools.
     """
     lines = [f"FROM {_quoted(str(path))}"]
-    style = next((style for style in _STYLES if style.mark in (chat_template or "")), None)
-    template = style.template if style is not None else _NO_CHAT if not chat_template else ""
-    if template:
-        lines.append(f'TEMPLATE """{template}"""')
+    if not chat_template:
+        lines.append(f'TEMPLATE """{_NO_CHAT}"""')
     if context_length:
         lines.append(f"PARAMETER num_ctx {min(context_length, LONGEST_CONTEXT)}")
-    stops = dict.fromkeys((*(style.stops if style is not None else ()), *stop))
-    lines += [f"PARAMETER stop {_quoted(word)}" for word in stops]
+    stated = chat_template or ""
+    lines += [f"PARAMETER stop {_quoted(stop)}" for stop, mark in _STOPS.items() if stop in stated and mark in stated]
     body = "\n".join(lines) + "\n"
     return f"{_mark(body)}\n{body}"
 
@@ -118,9 +85,9 @@ def ollama_command(name: str, modelfile_path: Path) -> str:
     return shlex.join(["ollama", "create", name, "-f", str(modelfile_path)])
 
 
-def llama_command(path: Path, context: int | None = None) -> str:
-    """The command that serves the file with llama.cpp, quoted for a POSIX shell."""
-    return shlex.join(["llama-server", "-m", str(path), "-c", str(context or 0)])
+def llama_command(path: Path) -> str:
+    """The command that serves the file with llama.cpp in the model's own context, quoted for a POSIX shell."""
+    return shlex.join(["llama-server", "-m", str(path), "-c", "0"])
 
 
 def lm_studio_path(models: Path, path: Path, publisher: str = "quantgui") -> Path:

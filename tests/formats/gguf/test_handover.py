@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -9,23 +10,50 @@ from quantgui.formats.gguf.handover import llama_command, lm_studio_path, modelf
 from quantgui.types import UserError
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}"
+ZEPHYR = "{{ '<|user|>\n' + content + eos_token }}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+PHI_3 = "{{'<|user|>\n' + content + '<|end|>\n'}}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+PHI_4 = "{{'<|im_start|>user<|im_sep|>' + content + '<|im_end|>'}}{{ '<|im_start|>assistant<|im_sep|>' }}"
+PHI_4_MINI = "{{ '<|' + message['role'] + '|>' + content + '<|end|>' }}{{ '<|assistant|>' }}"
+GPT_OSS = "<|start|>assistant<|channel|>analysis<|message|>{{ thinking }}<|end|><|start|>assistant"
+LLAMA_3 = "'<|start_header_id|>' + role + '<|end_header_id|>\n\n' + content + '<|eot_id|>'"
+LLAMA_2 = "{% if system %}<<SYS>>\n{{ system }}\n<</SYS>>{% endif %}{{ bos_token + '[INST] ' + content + ' [/INST]' }}"
+MISTRAL = "[SYSTEM_PROMPT]{{ system }}[/SYSTEM_PROMPT][INST]{{ content }}[/INST]"
+GEMMA = "{{ '<start_of_turn>' + role + '\n' + content + '<end_of_turn>\n' }}"
 
 
-def test_a_modelfile_names_the_file_the_template_and_where_answers_end() -> None:
-    text = modelfile(Path("/models/My model.gguf"), CHATML, 131072, ["</s>"])
-    assert text.split("\n", 1)[1].startswith('FROM "/models/My model.gguf"\nTEMPLATE """')
-    assert "<|im_start|>user\n{{ .Prompt }}<|im_end|>" in text
-    assert "PARAMETER num_ctx 8192\n" in text
-    assert text.endswith('PARAMETER stop "<|im_start|>"\nPARAMETER stop "<|im_end|>"\nPARAMETER stop "</s>"\n')
+def test_a_modelfile_names_the_file_its_context_and_where_answers_end() -> None:
+    mark, body = modelfile(Path("/models/My model.gguf"), CHATML, 131072).split("\n", 1)
+    assert mark.startswith("# Written by QuantGUI")
+    assert body == (
+        'FROM "/models/My model.gguf"\nPARAMETER num_ctx 8192\n'
+        'PARAMETER stop "<|im_end|>"\nPARAMETER stop "<|im_start|>"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "stops"),
+    [
+        (ZEPHYR, {"<|user|>"}),
+        (PHI_3, {"<|user|>", "<|end|>"}),
+        (PHI_4, {"<|im_start|>", "<|im_end|>"}),
+        (PHI_4_MINI, {"<|end|>"}),
+        (GPT_OSS, set()),
+        (LLAMA_3, {"<|start_header_id|>", "<|eot_id|>"}),
+        (LLAMA_2, {"[INST]"}),
+        (MISTRAL, {"[INST]"}),
+        (GEMMA, {"<start_of_turn>", "<end_of_turn>"}),
+        ("{{ something new }}", set()),
+    ],
+)
+def test_a_chat_template_is_left_to_ollama_and_only_its_own_marks_end_answers(template: str, stops: set[str]) -> None:
+    text = modelfile(Path("/m.gguf"), template, None)
+    assert "TEMPLATE" not in text
+    assert set(re.findall(r'PARAMETER stop "(.*)"', text)) == stops
 
 
 def test_a_model_without_conversations_continues_texts() -> None:
-    assert 'TEMPLATE """{{ .Prompt }}"""' in modelfile(Path("/m.gguf"), None, 512)
-    assert "PARAMETER num_ctx 512\n" in modelfile(Path("/m.gguf"), None, 512)
-
-
-def test_an_unknown_template_is_left_to_ollama() -> None:
-    assert modelfile(Path("/m.gguf"), "{{ something new }}", None).endswith('\nFROM "/m.gguf"\n')
+    text = modelfile(Path("/m.gguf"), None, 512)
+    assert 'TEMPLATE """{{ .Prompt }}"""\nPARAMETER num_ctx 512\n' in text and "stop" not in text
 
 
 @pytest.mark.parametrize("name", ['a"b.gguf', "a\nFROM b.gguf"])
@@ -54,7 +82,7 @@ def test_other_names_are_refused(wanted: str) -> None:
 
 def test_commands_are_quoted() -> None:
     path = Path("/a b/$(x).gguf")
-    assert shlex.split(llama_command(path, 4096)) == ["llama-server", "-m", str(path), "-c", "4096"]
+    assert shlex.split(llama_command(path)) == ["llama-server", "-m", str(path), "-c", "0"]
     assert shlex.split(ollama_command("m", path)) == ["ollama", "create", "m", "-f", str(path)]
 
 
