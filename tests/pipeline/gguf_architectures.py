@@ -261,6 +261,19 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "Qwen3VLConfig",
         {"text_config": {**GROUPED, "head_dim": 16, "rope_parameters": SECTIONS}, "vision_config": VISION},
     ),
+    "qwen3_vl_moe": (
+        "Qwen3VLMoeConfig",
+        {
+            "text_config": {
+                **GROUPED,
+                **SHARED,
+                "moe_intermediate_size": 48,
+                "head_dim": 16,
+                "rope_parameters": SECTIONS,
+            },
+            "vision_config": VISION,
+        },
+    ),
     "nemotron_h": ("NemotronHConfig", {**NEMOTRON_H, "layers_block_type": ["mamba", "mlp", "attention", "mlp"]}),
     "nemotron_h with experts": (
         "NemotronHConfig",

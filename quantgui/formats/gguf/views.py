@@ -121,6 +121,26 @@ def _expert_up(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     return _up_rows(tensor, keys) if tensor.ndim == 3 else tensor
 
 
+def _hidden_at(place: int, tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """Experts of Qwen3-VL, turned unless dimension `place` alone is the hidden size: they are published with inputs
+    first, and saved by transformers 5 with outputs first."""
+    if tensor.ndim < 3 or tensor.shape[place] == keys.hidden != tensor.shape[3 - place]:
+        return tensor
+    return tensor.transpose(1, 2)
+
+
+def _gate_either_way(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _expert_gate(_hidden_at(2, tensor, keys), keys)
+
+
+def _up_either_way(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _expert_up(_hidden_at(2, tensor, keys), keys)
+
+
+def _down_either_way(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _hidden_at(1, tensor, keys)
+
+
 def _value_heads(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     """Value heads of linear attention, which stand together with the key head they share: [keys, values, …] rows.
 
@@ -193,6 +213,11 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
     "qwen35": _TILED_VALUES,
     "qwen35moe": {**_TILED_VALUES, "ffn_gate_exps": _expert_gate, "ffn_up_exps": _expert_up},
     "qwen3next": {"attn_qkv": _without_gates, "attn_gate": _gates_alone},
+    "qwen3vlmoe": {
+        "ffn_gate_exps": _gate_either_way,
+        "ffn_up_exps": _up_either_way,
+        "ffn_down_exps": _down_either_way,
+    },
     "smollm3": _PAIRS,
 }
 """Architecture -> name inside the layer -> how it is reordered."""

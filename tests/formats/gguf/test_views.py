@@ -62,6 +62,15 @@ def test_halves_are_gate_and_up():
     assert torch.equal(read("granitemoe", "ffn_up_exps.weight", (3, 4, 6), source), source[:, 4:])
 
 
+def test_experts_of_qwen3_vl_are_read_whichever_way_they_are_stored():
+    gate_up, down = torch.randn(3, 8, 6), torch.randn(3, 6, 4)
+    for both, back in ((gate_up, down), (gate_up.transpose(1, 2), down.transpose(1, 2))):
+        gate = read("qwen3vlmoe", "ffn_gate_exps.weight", (3, 4, 6), both, hidden_size=6)
+        up = read("qwen3vlmoe", "ffn_up_exps.weight", (3, 4, 6), both, hidden_size=6)
+        assert torch.equal(torch.cat([gate, up], 1), gate_up)
+        assert torch.equal(read("qwen3vlmoe", "ffn_down_exps.weight", (3, 6, 4), back, hidden_size=6), down)
+
+
 TILED = [0, 3, 1, 4, 2, 5]  # value heads 0, 1, 2 share key head 0
 
 

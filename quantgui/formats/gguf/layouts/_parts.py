@@ -105,6 +105,18 @@ def down_inputs_first(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Sha
     return (("ffn_down_exps.weight", (experts, hidden, inner)),)
 
 
+def gate_up_either_way(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+    """Experts of Qwen3-VL, published with inputs first and saved by transformers 5 with outputs first."""
+    outputs_first = shape[-1] == whole_number(config, "hidden_size") != shape[1]
+    return (gate_up_outputs_first if outputs_first else gate_up_inputs_first)(shape, config)
+
+
+def down_either_way(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
+    """The outputs of these experts."""
+    outputs_first = shape[1] == whole_number(config, "hidden_size") != shape[-1]
+    return (("ffn_down_exps.weight", shape),) if outputs_first else down_inputs_first(shape, config)
+
+
 def latent_key_value(shape: Shape, config: ModelConfig) -> tuple[tuple[str, Shape], ...]:
     """DeepSeek's kv_b_proj, taken apart per head as llama.cpp's latent attention absorbs it: keys transposed."""
     rest, value = whole_number(config, "qk_nope_head_dim"), whole_number(config, "v_head_dim")

@@ -12,7 +12,9 @@ from quantgui.formats.gguf.layouts._parts import (
     PER_LAYER_INPUTS,
     POST_NORMS,
     QWEN_MOE,
+    down_either_way,
     down_inputs_first,
+    gate_up_either_way,
     gate_up_inputs_first,
     gate_up_outputs_first,
     latent_key_value,
@@ -140,7 +142,12 @@ _MINIMAX_SPLITS: Mapping[str, Split] = {
 _DEEPSEEK2 = Layout("deepseek2", _DEEPSEEK, EXPERTS, _LATENT_SPLITS, drops_tied_head=True)
 _GEMMA4_LAYOUT = Layout("gemma4", _GEMMA4, splits=_GEMMA4_SPLITS, drops_tied_head=True)
 _LLAMA4_LAYOUT = Layout("llama4", _LLAMA4, splits={f"feed_forward.{k}": split for k, split in _INPUTS_FIRST.items()})
-_QWEN3_VL_MOE = Layout("qwen3vlmoe", QWEN_MOE, EXPERTS, {f"mlp.{name}": split for name, split in _INPUTS_FIRST.items()})
+_QWEN3_VL_MOE = Layout(
+    "qwen3vlmoe",
+    QWEN_MOE,
+    EXPERTS,
+    {"mlp.experts.gate_up_proj": gate_up_either_way, "mlp.experts.down_proj": down_either_way},
+)
 _STEP35 = Layout("step35", _STEP3, splits={"moe.router_bias": renamed("exp_probs_b.bias")})
 
 LAYOUTS: Mapping[str, Layout] = {

@@ -9,6 +9,7 @@ from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, f32, flag, u32
 from quantgui.formats.gguf.metadata._shared import (
     GLM_SHARE,
+    VISION_THETA,
     Builder,
     Gating,
     check_windows,
@@ -21,9 +22,10 @@ from quantgui.formats.gguf.metadata._shared import (
     rms_epsilon,
     rotary_keys,
     size_keys,
+    vision_keys,
     window_keys,
 )
-from quantgui.formats.gguf.metadata.rope import rope_keys, rope_of
+from quantgui.formats.gguf.metadata.rope import DEFAULT_THETA, rope_keys, rope_of
 from quantgui.types import UserError
 
 GPT_OSS_THETA = 150_000.0
@@ -45,10 +47,15 @@ def _qwen3_moe(keys: Keys, prefix: str) -> list[KeyValue]:
     return [*_qwen_moe(keys, prefix), *head_keys(keys, prefix)]
 
 
-def _qwen_moe(keys: Keys, prefix: str) -> list[KeyValue]:
+def _qwen3_vl_moe(keys: Keys, prefix: str) -> list[KeyValue]:
+    refuse_unless(keys.flag("norm_topk_prob", True), "experts whose weights are not normalized (norm_topk_prob)")
+    return [*_qwen_moe(keys, prefix, VISION_THETA), *head_keys(keys, prefix), *vision_keys(keys, prefix)]
+
+
+def _qwen_moe(keys: Keys, prefix: str, default_theta: float = DEFAULT_THETA) -> list[KeyValue]:
     every_layer = keys.size("decoder_sparse_step", default=1) == 1 and not keys.sequence("mlp_only_layers")
     refuse_unless(every_layer, "layers without experts (decoder_sparse_step, mlp_only_layers)")
-    made = [*dense_keys(keys, prefix), *expert_keys(keys, prefix)]
+    made = [*dense_keys(keys, prefix, default_theta), *expert_keys(keys, prefix)]
     made.append(u32(f"{prefix}.expert_feed_forward_length", keys.size("moe_intermediate_size")))
     shared = keys.optional("shared_expert_intermediate_size")
     return made + ([u32(f"{prefix}.expert_shared_feed_forward_length", shared)] if shared else [])
@@ -211,5 +218,6 @@ BUILDERS: Mapping[str, Builder] = {
     "phimoe": _phimoe,
     "qwen2moe": _qwen2_moe,
     "qwen3moe": _qwen3_moe,
+    "qwen3vlmoe": _qwen3_vl_moe,
 }
 """general.architecture -> its keys."""
