@@ -42,7 +42,7 @@ class KnownMatrix:
 class ImportanceState(QObject):
     """Looks at files in the background; what is computed goes into the recipe where that still is about the model."""
 
-    changed = Signal()
+    changed = Signal()  # chosen or offered; how far a computation is, `runs.changed` tells
 
     def __init__(self, state: AppState) -> None:
         super().__init__(state)
@@ -52,7 +52,6 @@ class ImportanceState(QObject):
         self._looks = 0
         for signal in (state.checkpoint_changed, state.recipe_changed, state.settings_changed):
             signal.connect(self.look)
-        state.runs.importance.changed.connect(self.changed)
         state.runs.importance.ended.connect(self._ended)
 
     @property

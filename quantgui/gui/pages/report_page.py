@@ -131,7 +131,6 @@ class ReportPage(QWidget):
         self._worst.set_facts(
             [Fact(r.short_name, units.decibels(r.error.sqnr_db), "SQNR", r.name) for r in lowest if r.error]
         )
-        self._contents.set_facts(_contents(result, reports))
 
     def _measured(self) -> None:
         """A measurement has ended, or a run was opened that has one."""
@@ -145,6 +144,10 @@ class ReportPage(QWidget):
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
+        run = self._state.run
+        self._contents.set_facts(
+            _contents(result, self._reports(), self._measurement is not None, run is not None and bool(run.training))
+        )
         for index, figure in enumerate(figures):
             self._figures.addWidget(_tile(figure), index // FIGURES_PER_ROW, index % FIGURES_PER_ROW)
 
@@ -226,11 +229,17 @@ def _tile(figure: KeyFigure) -> Card:
     return card
 
 
-def _contents(result: QuantizeResult, reports: tuple[TensorReport, ...]) -> list[Fact]:
+def _contents(
+    result: QuantizeResult, reports: tuple[TensorReport, ...], is_measured: bool, is_trained: bool
+) -> list[Fact]:
     drawn = sum(report.before is not None for report in reports)
+    quality = ", perplexity before and after" if is_measured else ""
+    figures = ["map of SQNR"]
+    figures += ["weights before and after, and their error"] if drawn else []
+    figures += ["loss of the training"] if is_trained else []
     return [
-        Fact("Finding", "sizes, bits per weight, errors, and how the result was checked"),
-        Fact("Figures", "map of SQNR" + (", weights before and after, and their error" if drawn else ""), "SQNR"),
+        Fact("Finding", f"sizes, bits per weight, errors{quality}, and how the result was checked"),
+        Fact("Figures", ", ".join(figures), "SQNR"),
         Fact("Tensors", f"all {units.count(len(reports))}, with size and error"),
         Fact("Recipe", "as JSON, to repeat the run"),
         Fact("Origin", f"versions of the libraries, and SHA-256 of {units.file_size(result.file_bytes)} of weights"),

@@ -33,6 +33,9 @@ CLOCK_MS = 1000
 _ASKS = "Something of this name is there already: replace it, or use another name."
 
 
+BEING_COMPUTED = UserError("The importance matrix is being computed.", hint="The run can start when it is ready.")
+
+
 class RunPage(QWidget):
     """Shows one of three panels, by what the state says; `set_up_again` puts an ended run aside."""
 
@@ -113,6 +116,7 @@ class RunPage(QWidget):
         state = self._state
         state.run_changed.connect(self._throttle.request)
         state.runs_changed.connect(self._ended)
+        state.runs.changed.connect(self._throttle.request)
         state.checkpoint_changed.connect(self._throttle.request)
         state.recipe_changed.connect(self._put_aside)
         self._prepare.changed.connect(self._throttle.request)
@@ -182,8 +186,13 @@ class RunPage(QWidget):
             self._frame.set_title(finding(plan, self._state.recipe), words)
         else:
             self._frame.set_title("This run cannot start yet")
-        self._frame.show_error(None if asks else objection, remedy=self._remedy(objection))
-        self._start.setEnabled(self._prepare.is_ready)
+        remedy = self._remedy(objection)
+        if remedy is not None and self._state.importance.job is not None:
+            objection = BEING_COMPUTED
+        self._frame.show_error(None if asks else objection, remedy=remedy)
+        busy = self._state.runs.busy_words(self._state.runs.main)
+        self._start.setEnabled(self._prepare.is_ready and not busy)
+        self._start.setToolTip(busy or "Ctrl+R")
 
     def _remedy(self, objection: UserError | None) -> tuple[str, Callable[[], object]] | None:
         """What a click can do about the objection: compute the importance matrix that a type needs."""
@@ -192,7 +201,8 @@ class RunPage(QWidget):
         is_wrong = importance.chosen is not None and importance.chosen.error is objection
         if objection is None or not (lacks or is_wrong) or importance.objection:
             return None
-        return COMPUTE, lambda: show_importance_dialog(self._state, self.window())
+        words = COMPUTE if importance.job is None else "Show"
+        return words, lambda: show_importance_dialog(self._state, self.window())
 
 
 def _scrolling(content: QWidget) -> QScrollArea:

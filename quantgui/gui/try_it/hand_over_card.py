@@ -77,13 +77,14 @@ class HandOverCard(Card):
         result = outcome.handed_over if isinstance(outcome, Finished) else None
         is_running = run is not None and run.status is RunStatus.RUNNING
         for made in self._buttons:
-            made.setEnabled(self._state.runs.at_work is None)
+            made.setEnabled(is_running or self._state.runs.at_work is None)  # disabled, it would lose the focus
         if is_running and run is not None:
             self._words.setText(run.stage)
         else:
             self._words.setText(result.sentence if result is not None else _ASKS)
         command = result.command if result is not None else ""
         self._command.setText(command)
+        self._command.setCursorPosition(0)
         self._command.setVisible(bool(command))
         self._copy.setVisible(bool(command))
         failed = outcome if isinstance(outcome, Failed) else None

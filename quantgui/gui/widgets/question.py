@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QVBoxLayout, QWidget
 
 from quantgui.gui.widgets.buttons import button
 from quantgui.gui.widgets.text import small
@@ -18,12 +18,14 @@ class QuestionSlot(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(5, 0, 0, 0)
         self._question: QWidget | None = None
+        self._asker: QWidget | None = None
         self.hide()
 
     def ask(self, question: str, action: str, agreed: Callable[[], object], refusal: str = "Keep") -> None:
         """Ask, unless something is being asked already. `action` calls `agreed`; `refusal` takes the question away."""
         if self._question is not None:
             return
+        self._asker = QApplication.focusWidget()
         self._question = box = QWidget()
         row = QHBoxLayout(box)
         row.setContentsMargins(0, 0, 0, 0)
@@ -45,6 +47,9 @@ class QuestionSlot(QWidget):
         """Take the question away."""
         question, self._question = self._question, None
         if question is not None:
+            focus = QApplication.focusWidget()
+            if self._asker is not None and focus is not None and question.isAncestorOf(focus):
+                self._asker.setFocus()  # else the focus would jump to the beginning of the window
             question.hide()
             question.deleteLater()
         self.hide()

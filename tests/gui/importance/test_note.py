@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
@@ -105,6 +105,24 @@ def test_the_run_page_offers_to_compute_what_the_type_needs(opened: AppState, qt
     dialog = page.findChild(ImportanceDialog)
     assert dialog is not None and dialog.isVisible()
     dialog.close()
+
+
+def test_the_run_page_waits_for_the_computation(
+    opened: AppState, qtbot: QtBot, tell: Callable[..., ImatrixJob]
+) -> None:
+    page = RunPage(opened)
+    qtbot.addWidget(page)
+    page.show()
+    opened.start_importance("/nowhere/x.imatrix.gguf", Calibration(None, 4, 32))
+    page._throttle.now()
+    QApplication.processEvents()
+    said = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
+    assert "The importance matrix is being computed." in said and not page._start.isEnabled()
+    assert "One job at a time" in page._start.toolTip()
+    assert any(b.text() == "Show" for b in page.findChildren(QPushButton) if b.isVisible())
+    tell(Cancelled())
+    page._throttle.now()
+    assert page._start.toolTip() == "Ctrl+R"
 
 
 def test_a_file_cannot_have_one_computed(
