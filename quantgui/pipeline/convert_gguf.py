@@ -66,7 +66,7 @@ def convert(job: QuantizeJob, emit: Emit) -> QuantizeResult:
         teller = ProgressTeller(emit)
         teller.sample_memory()  # the base after imports, before any weight is read
         emit(Stage("Quantizing"))
-        importance = matrix.values() if matrix is not None else {}
+        importance = matrix.values(plan.tensors) if matrix is not None else {}
         reports = _write_tensors(job, checkpoint, plan, assignments, importance, teller, emit)
         verification = verify(job, checkpoint, reports, emit, partial / plan.file.name)
         emit(Stage("Computing checksums"))

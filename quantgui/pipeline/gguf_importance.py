@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantgui.formats.gguf.imatrix import ImportanceMatrix, entry_shape, read_imatrix
+from quantgui.formats.gguf.imatrix import ImportanceMatrix, fits, read_imatrix
 from quantgui.formats.gguf.plan import GgufPlan
 from quantgui.formats.gguf.type_plan import needs_importance
 from quantgui.schemes.ggml_types import BY_NAME
@@ -31,7 +31,7 @@ def check_importance(plan: GgufPlan, matrix: ImportanceMatrix) -> tuple[str, ...
     missing = 0
     for tensor, kind in zip(plan.tensors, plan.types, strict=True):
         entry = matrix.entries.get(tensor.name)
-        if entry is not None and entry.sums.shape != entry_shape(tensor):
+        if entry is not None and not fits(entry.sums.shape, tensor):
             raise UserError(f"The importance matrix does not fit the tensor {tensor.name}.", hint=OTHER_MODEL)
         if entry is None and needs_importance(tensor.name, kind, plan.file_type):
             raise UserError(f"The importance matrix has no entry for {tensor.name}.", hint=OTHER_MODEL)

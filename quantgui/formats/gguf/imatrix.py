@@ -3,6 +3,9 @@
 The file is a GGUF with two F32 tensors per weight: `<name>.in_sum2` [matrices, columns], the sum of squared inputs,
 and `<name>.counts` [matrices, 1], how many tokens went in. The importance is their quotient, and 1 for a matrix that no
 token reached (an expert). Embeddings have no entry.
+
+llama-imatrix stores a dense stack (the heads of latent attention) as a single matrix of all columns, and an older one
+did so with experts. Other tensors of its files, as the sums of the inputs themselves (`<name>.in_sum`), are statistics.
 """
 
 from __future__ import annotations
@@ -56,9 +59,13 @@ class ImportanceMatrix:
     chunk_tokens: int  # tokens of a sample
     model: str = ""  # name of the model; "" where the file does not tell
 
-    def values(self) -> dict[str, np.ndarray]:
-        """What quantizing needs: float32 [matrices, columns] by tensor name."""
-        return {name: entry.values for name, entry in self.entries.items()}
+    def values(self, tensors: Iterable[GgufTensor]) -> dict[str, np.ndarray]:
+        """What quantizing these tensors needs: float32 [matrices, columns] by name, of those that have an entry.
+
+        Raises ValueError for an entry that does not fit its tensor; see `fits`.
+        """
+        found = {tensor: self.entries[tensor.name] for tensor in tensors if tensor.name in self.entries}
+        return {tensor.name: entry.values.reshape(entry_shape(tensor)) for tensor, entry in found.items()}
 
     def keys(self, file: str) -> tuple[KeyValue, ...]:
         """What llama-quantize notes in a file that was quantized with this matrix, which it read from `file`."""
@@ -81,14 +88,20 @@ class MatrixFacts:
     model: str
 
     def misfit(self, tensors: Iterable[GgufTensor]) -> str:
-        """The first of the tensors for which the matrix has an entry of another shape, "" where all fit."""
-        return next((t.name for t in tensors if t.name in self.shapes and self.shapes[t.name] != entry_shape(t)), "")
+        """The first of the tensors for which the matrix has an entry of another size, "" where all fit."""
+        return next((t.name for t in tensors if t.name in self.shapes and not fits(self.shapes[t.name], t)), "")
 
 
 def entry_shape(tensor: GgufTensor) -> tuple[int, int]:
     """Matrices and columns of a tensor's entry: a stack of experts has a matrix for each."""
     *outer, columns = tensor.shape or (0,)
     return (outer[0] if len(outer) > 1 else 1, columns)
+
+
+def fits(shape: tuple[int, ...], tensor: GgufTensor) -> bool:
+    """Whether an entry of so many matrices and columns is one of this tensor: as it is, or as a single matrix."""
+    matrices, columns = entry_shape(tensor)
+    return shape in ((matrices, columns), (1, matrices * columns))
 
 
 def write_imatrix(path: Path, matrix: ImportanceMatrix) -> None:
@@ -142,8 +155,8 @@ def _read_header(path: Path) -> tuple[MatrixFacts, dict[str, TensorInfo]]:
     tensors = {tensor.name: tensor for tensor in header.tensors}
     names = {name.removesuffix(suffix) for name in tensors for suffix in (SUMS, COUNTS) if name.endswith(suffix)}
     shapes = {name: _shape(path, name, tensors) for name in sorted(names)}
-    if not shapes or len(tensors) != 2 * len(shapes):
-        raise UserError(f"“{path.name}” is an incomplete importance matrix.", hint=_AGAIN)
+    if not shapes:
+        raise UserError(f"“{path.name}” is an importance matrix without entries.", hint=_AGAIN)
     model = header.keys.get(MODEL)
     facts = MatrixFacts(shapes, _dataset(path), chunks, chunk_tokens, model if isinstance(model, str) else "")
     return facts, tensors

@@ -52,8 +52,8 @@ def write_with_gguf(path: Path, **changes: object) -> Path:
             writer.add_uint32(key, value)
         elif isinstance(value, list):
             writer.add_array(key, value)
-    for key, suffix in (("sums", "in_sum2"), ("counts", "counts")):
-        values = parts[key]
+    for key, suffix in (("sums", "in_sum2"), ("counts", "counts"), ("in_sum", "in_sum")):
+        values = parts.get(key)
         if isinstance(values, np.ndarray):
             writer.add_tensor(f"blk.0.ffn_up.weight.{suffix}", values)
     writer.write_header_to_file()
@@ -89,6 +89,7 @@ def test_a_matrix_of_another_model_does_not_fit(tmp_path: Path) -> None:
     assert facts.misfit([*fitting, GgufTensor("blk.7.attn_q.weight", (8, 9))]) == ""
     assert facts.misfit([GgufTensor("blk.0.attn_q.weight", (8, 128))]) == "blk.0.attn_q.weight"
     assert facts.misfit([GgufTensor("blk.0.ffn_up_exps.weight", (4, 8, 64))]) == "blk.0.ffn_up_exps.weight"
+    assert facts.misfit([GgufTensor("blk.0.ffn_up_exps.weight", (8, 3 * 64))]) == "blk.0.ffn_up_exps.weight"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,28 @@ def test_another_library_reads_what_is_written(tmp_path: Path) -> None:
 def test_what_another_library_writes_is_read(tmp_path: Path) -> None:
     matrix = read_imatrix(write_with_gguf(tmp_path / "a.gguf"))
     assert (matrix.dataset, matrix.chunks) == ("calibration.txt", 7)
-    np.testing.assert_array_equal(matrix.values()["blk.0.ffn_up.weight"], [[0.5] * 32, [0.25] * 32])
+    values = matrix.values([GgufTensor("blk.0.ffn_up.weight", (2, 8, 32)), GgufTensor("blk.0.attn_q.weight", (8, 32))])
+    assert values.keys() == {"blk.0.ffn_up.weight"}
+    np.testing.assert_array_equal(values["blk.0.ffn_up.weight"], [[0.5] * 32, [0.25] * 32])
+
+
+def test_a_stack_may_be_stored_as_a_single_matrix(tmp_path: Path) -> None:
+    """As llama-imatrix stores the heads of latent attention: all columns in one row, one count."""
+    sums = np.arange(64, dtype=np.float32)
+    path = write_with_gguf(tmp_path / "a.gguf", sums=sums[None], counts=np.array([[2]], np.float32))
+    heads, other = GgufTensor("blk.0.ffn_up.weight", (4, 8, 16)), GgufTensor("blk.0.ffn_up.weight", (4, 8, 32))
+    assert read_facts(path).misfit([heads]) == ""
+    assert read_facts(path).misfit([other]) == other.name
+    np.testing.assert_array_equal(read_imatrix(path).values([heads])[heads.name], sums.reshape(4, 16) / 2)
+    with pytest.raises(ValueError, match="reshape"):
+        read_imatrix(path).values([other])
+
+
+def test_further_statistics_are_passed_over(tmp_path: Path) -> None:
+    """As `llama-imatrix --activation-statistics` adds them."""
+    path = write_with_gguf(tmp_path / "a.gguf", in_sum=np.full((2, 32), -1, np.float32))
+    assert read_facts(path).shapes == {"blk.0.ffn_up.weight": (2, 32)}
+    assert read_imatrix(path).entries.keys() == {"blk.0.ffn_up.weight"}
 
 
 def test_the_importance_is_the_mean_and_one_where_nothing_arrived() -> None:
@@ -137,7 +159,7 @@ def test_the_importance_is_the_mean_and_one_where_nothing_arrived() -> None:
         ({"sums": -np.ones((2, 32), np.float32)}, "negative or infinite"),
         ({"sums": np.full((2, 32), np.nan, np.float32)}, "negative or infinite"),
         ({"counts": np.array([[2], [np.inf]], np.float32)}, "negative or infinite"),
-        ({"sums": None, "counts": None}, "incomplete"),
+        ({"sums": None, "counts": None}, "without entries"),
     ],
 )
 def test_damaged_matrices_are_refused(changes: dict[str, object], words: str, tmp_path: Path) -> None:
