@@ -1,5 +1,7 @@
 """llama.cpp's name for a pre-tokenizer, from the steps that tokenizer.json lists."""
 
+import json
+
 import pytest
 
 from quantgui.formats.gguf.tokenizer.pre_tokenizer import UNKNOWN, pre_tokenizer_name
@@ -16,6 +18,13 @@ TEKKEN = (
     r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
+
+DEEPSEEK_V3 = r"""{"type": "Sequence", "pretokenizers": [
+    {"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}"}, "behavior": "Isolated", "invert": false},
+    {"type": "Split", "pattern": {"Regex": "[一-龥぀-ゟ゠-ヿ]+"}, "behavior": "Isolated", "invert": false},
+    {"type": "Split", "pattern": {"Regex": "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"}, "behavior": "Isolated", "invert": false},
+    {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]}"""  # noqa: E501
+"""As the file of DeepSeek-V3, of R1 and of Hunyuan's dense models spells it."""
 
 
 def split(regex):
@@ -54,3 +63,7 @@ def test_names_also_say_what_no_regex_does():
 
 def test_line_ends_may_be_written_as_they_are():
     assert named(split(LLAMA3.replace(r"\r", "\r").replace(r"\n", "\n")), BYTES, ignore_merges=True) == "llama-bpe"
+
+
+def test_regexes_are_compared_as_json_decodes_them():
+    assert named(json.loads(DEEPSEEK_V3)) == "deepseek-v3"
