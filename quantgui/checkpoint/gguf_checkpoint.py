@@ -29,21 +29,37 @@ def open_gguf(path: Path) -> Checkpoint:
 
     Raises UserError for a damaged file, a missing part, and a tensor that two parts hold.
     """
-    part = _PART.fullmatch(path.name)
-    names = _part_names(path, part) if part else [path.name]
-    headers = [read_gguf(path.parent / name) for name in names]
+    files = part_files(path)
+    headers = [read_gguf(file) for file in files]
     tensors = tuple(tensor for header in headers for tensor in header.tensors)
     _check_unique(tensors)
     config = _config(headers[0].keys, tensors)
+    part = _PART.fullmatch(path.name)
     stem = part["stem"] if part else path.name.removesuffix(path.suffix)
     return Checkpoint(
         name=stem,
         kind=SourceKind.GGUF,
-        path=str(path.parent / names[0]),
+        path=str(files[0]),
         tensors=tensors,
         config=config,
-        notes=tuple(_notes(headers[0], tensors, len(names))),
+        notes=tuple(_notes(headers[0], tensors, len(files))),
     )
+
+
+def part_files(path: Path) -> tuple[Path, ...]:
+    """All files of a model in order: the file alone where it is not one part of several.
+
+    Raises UserError for a missing part.
+    """
+    part = _PART.fullmatch(path.name)
+    return tuple(path.parent / name for name in _part_names(path, part)) if part else (path,)
+
+
+def check_is_model(checkpoint: Checkpoint) -> None:
+    """Raises UserError for a GGUF file of something else: a projector, an adapter, an importance matrix."""
+    other = next((note for note in checkpoint.notes if note in _OTHER_KINDS.values()), None)
+    if other is not None:
+        raise UserError(f"“{checkpoint.name}” is not a language model.", hint=f"{other} Choose the model's own file.")
 
 
 def _part_names(path: Path, part: re.Match[str]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from quantgui.checkpoint.gguf_checkpoint import open_gguf
+from quantgui.checkpoint.gguf_checkpoint import check_is_model, open_gguf, part_files
 from quantgui.types import Checkpoint, Role, SourceKind, UserError
 from tests.checkpoint import files
 from tests.checkpoint.files import array, gguf_bytes, key, tensor, text
@@ -73,9 +73,18 @@ def test_keys_alone_open_with_notes(tmp_path: Path) -> None:
     assert "architecture" in checkpoint.notes[1]
 
 
-def test_a_projector_is_named_as_such(tmp_path: Path) -> None:
-    keys = [key("general.type", files.STRING, text("mmproj"))]
-    assert "mmproj" in open_gguf(_write(tmp_path / "mm.gguf", keys, ["v.blk.0.attn_q.weight"])).notes[0]
+@pytest.mark.parametrize(("kind", "word"), [("mmproj", "mmproj"), ("adapter", "LoRA"), ("imatrix", "importance")])
+def test_what_is_no_model_is_named_as_such(kind: str, word: str, tmp_path: Path) -> None:
+    keys = [key("general.type", files.STRING, text(kind))]
+    checkpoint = open_gguf(_write(tmp_path / "other.gguf", keys, ["blk.0.attn_q.weight"]))
+    assert word in checkpoint.notes[0]
+    with pytest.raises(UserError, match="not a language model") as caught:
+        check_is_model(checkpoint)
+    assert word in caught.value.hint
+
+
+def test_a_model_is_one(tmp_path: Path) -> None:
+    check_is_model(open_gguf(_write(tmp_path / "model.gguf", LLAMA_KEYS, ["token_embd.weight"])))
 
 
 def test_parts_are_read_together(tmp_path: Path) -> None:
@@ -83,6 +92,7 @@ def test_parts_are_read_together(tmp_path: Path) -> None:
     second = _write(tmp_path / "big-00002-of-00002.gguf", [], ["output.weight"])
     checkpoint = open_gguf(second)
     assert checkpoint.name == "big"
+    assert [path.name for path in part_files(second)] == ["big-00001-of-00002.gguf", "big-00002-of-00002.gguf"]
     assert [(t.name, t.file) for t in checkpoint.tensors] == [
         ("token_embd.weight", "big-00001-of-00002.gguf"),
         ("output.weight", "big-00002-of-00002.gguf"),
