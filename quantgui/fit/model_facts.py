@@ -9,6 +9,7 @@ from typing import Any
 from quantgui.checkpoint.architectures import expert_use
 from quantgui.fit.kv_cache import KvCache, kv_cache
 from quantgui.fit.per_checkpoint import per_checkpoint
+from quantgui.fit.weight_split import TOWERS
 from quantgui.types import Checkpoint, ModelConfig, Role, UserError
 
 PARALLEL_BLOCKS = frozenset({"cohere", "cohere2", "command-r", "falcon", "gpt_neox", "gptneox", "gptj", "phi", "phi2"})
@@ -53,6 +54,7 @@ class ModelFacts:
     trained_context: int | None = None
     is_latent: bool = False  # multi-head latent attention
     prediction_layers: int = 0  # for multi-token prediction
+    tower_bytes: int = 0  # what sees and hears, as llama.cpp's mmproj file holds it
 
 
 @per_checkpoint
@@ -60,11 +62,24 @@ def facts_of(checkpoint: Checkpoint) -> ModelFacts:
     """The facts of a checkpoint, from its config."""
     config = checkpoint.config
     cache, note = kv_cache(config)
+    towers = _tower_bytes(checkpoint)
     if config is None:
-        return ModelFacts(None, cache, note)
+        return ModelFacts(None, cache, note, tower_bytes=towers)
     return ModelFacts(
-        _shape(checkpoint, config), cache, note, config.context_length, _is_latent(config), _prediction_layers(config)
+        _shape(checkpoint, config),
+        cache,
+        note,
+        config.context_length,
+        _is_latent(config),
+        _prediction_layers(config),
+        towers,
     )
+
+
+def _tower_bytes(checkpoint: Checkpoint) -> int:
+    """Matrices of the towers and their projectors in 16 bits, vectors in 32: what llama.cpp's converter writes."""
+    towers = (tensor for tensor in checkpoint.tensors if tensor.module.startswith(TOWERS))
+    return sum(tensor.numel * (4 if len(tensor.shape) < 2 else 2) for tensor in towers)
 
 
 def _shape(checkpoint: Checkpoint, config: ModelConfig) -> Shape | None:

@@ -10,7 +10,9 @@ from quantgui.checkpoint.architectures import expert_use
 from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.types import Checkpoint, Role, TensorInfo, UserError
 
-_BESIDE_THE_STACK = ("vision ·", "audio ·", "mtp ·")
+TOWERS = ("vision ·", "audio ·")
+"""How the short names of tensors begin that see and hear."""
+_BESIDE_THE_STACK = (*TOWERS, "mtp ·")
 """Short names of what has layer numbers of its own: towers and prediction layers."""
 _SHARED = "shared expert"
 

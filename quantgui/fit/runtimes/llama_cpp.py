@@ -37,6 +37,8 @@ MARGIN = GIB
 CUDA_CONTEXT = (250 * MIB, 325 * MIB, 457 * MIB)
 EXTRA_GPU_MOST = 1_000_000_000
 """What an extra GPU was seen to hold in a layer split, its context included."""
+PROJECTOR = 1.4
+"""Memory of an mmproj file over its size while an image is read: 1.3 to 1.4 measured."""
 METAL = (100 * MIB, 200 * MIB, 512 * MIB)
 CPU = (30 * MIB, 60 * MIB, 200 * MIB)
 
@@ -110,6 +112,10 @@ class _LlamaCpp:
             SiteKind.METAL: "Buffers of the GPU driver and for the inputs.",
             SiteKind.CPU: "The program itself and its input buffers; nothing on a GPU.",
         }[site.kind]
+        if towers := model.tower_bytes:
+            most += round(PROJECTOR * towers)
+            size = memory(round(PROJECTOR * towers))
+            note += f" Only the text is counted; reading images or sound takes up to {size} more for the mmproj file."
         return estimated(MemoryKind.OVERHEAD, site.devices * middle + host, site.devices * low, most + host, note)
 
     def host_weights(self, weights: WeightBytes) -> int:
