@@ -92,7 +92,8 @@ def _to_lm_studio(job: HandOverJob, path: Path, emit: Emit) -> HandOverResult:
     emit(Stage("Adding the model to LM Studio"))
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(path, target)  # no second copy where both lie on one disk
+        # No second copy where both lie on one disk; of the file itself, for a link to a link would lead nowhere.
+        os.link(path.resolve(), target)
     except OSError:
         partial = target.with_name(f"{target.name}.partial")
         try:

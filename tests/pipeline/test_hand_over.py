@@ -89,6 +89,17 @@ def test_lm_studio_gets_the_file_once(model: Path, tmp_path: Path) -> None:
         hand_over(job, ignore)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege there")
+def test_lm_studio_gets_the_file_itself_out_of_a_cache_of_links(model: Path, tmp_path: Path) -> None:
+    blob, snapshot, models = tmp_path / "blobs" / "abc", tmp_path / "snapshots" / "tiny.gguf", tmp_path / "models"
+    for folder in (blob.parent, snapshot.parent, models):
+        folder.mkdir()
+    model.rename(blob)
+    snapshot.symlink_to(Path("..", "blobs", "abc"))
+    target = Path(hand_over(HandOverJob(str(snapshot), Program.LM_STUDIO, folder=str(models)), ignore).path)
+    assert not target.is_symlink() and target.samefile(blob)
+
+
 def test_other_models_are_refused(tiny_llama_folder: Path) -> None:
     with pytest.raises(UserError, match="not a GGUF file"):
         hand_over(HandOverJob(str(tiny_llama_folder), Program.LLAMA_CPP), ignore)
