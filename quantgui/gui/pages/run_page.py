@@ -31,9 +31,7 @@ LIBRARY_WIDTH = 330
 REDRAW_MS = 100
 CLOCK_MS = 1000
 _ASKS = "Something of this name is there already: replace it, or use another name."
-
-
-BEING_COMPUTED = UserError("The importance matrix is being computed.", hint="The run can start when it is ready.")
+_BEING_COMPUTED = "The importance matrix is being computed; the run can start when it is ready."
 
 
 class RunPage(QWidget):
@@ -188,7 +186,8 @@ class RunPage(QWidget):
             self._frame.set_title("This run cannot start yet")
         remedy = self._remedy(objection)
         if remedy is not None and self._state.importance.job is not None:
-            objection = BEING_COMPUTED
+            self._frame.set_title(finding(plan, self._state.recipe), _BEING_COMPUTED)
+            objection = None
         self._frame.show_error(None if asks else objection, remedy=remedy)
         busy = self._state.runs.busy_words(self._state.runs.main)
         self._start.setEnabled(self._prepare.is_ready and not busy)
@@ -201,8 +200,7 @@ class RunPage(QWidget):
         is_wrong = importance.chosen is not None and importance.chosen.error is objection
         if objection is None or not (lacks or is_wrong) or importance.objection:
             return None
-        words = COMPUTE if importance.job is None else "Show"
-        return words, lambda: show_importance_dialog(self._state, self.window())
+        return COMPUTE, lambda: show_importance_dialog(self._state, self.window())
 
 
 def _scrolling(content: QWidget) -> QScrollArea:

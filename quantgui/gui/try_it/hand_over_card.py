@@ -76,8 +76,9 @@ class HandOverCard(Card):
         outcome = run.outcome if run is not None else None
         result = outcome.handed_over if isinstance(outcome, Finished) else None
         is_running = run is not None and run.status is RunStatus.RUNNING
-        for made in self._buttons:
-            made.setEnabled(is_running or self._state.runs.at_work is None)  # disabled, it would lose the focus
+        is_ours = run is not None and self._state.runs.handover.is_running
+        for made in self._buttons:  # they stay enabled while they work: a disabled button loses the focus
+            made.setEnabled(is_ours or not self._state.is_running)
         if is_running and run is not None:
             self._words.setText(run.stage)
         else:

@@ -117,9 +117,9 @@ def test_the_run_page_waits_for_the_computation(
     page._throttle.now()
     QApplication.processEvents()
     said = [label.text() for label in page.findChildren(QLabel) if label.isVisible()]
-    assert "The importance matrix is being computed." in said and not page._start.isEnabled()
+    assert any("is being computed" in words for words in said) and not page._start.isEnabled()
+    assert not any("needs an importance matrix" in words for words in said)
     assert "One job at a time" in page._start.toolTip()
-    assert any(b.text() == "Show" for b in page.findChildren(QPushButton) if b.isVisible())
     tell(Cancelled())
     page._throttle.now()
     assert page._start.toolTip() == "Ctrl+R"
