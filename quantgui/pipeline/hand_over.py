@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from quantgui.checkpoint.gguf_checkpoint import part_files
 from quantgui.checkpoint.gguf_header import SkippedValue, read_gguf, read_raw_keys
 from quantgui.formats.gguf.handover import (
     is_foreign,
@@ -38,12 +39,17 @@ def hand_over(job: HandOverJob, emit: Emit) -> HandOverResult:
         case Program.OLLAMA:
             return _to_ollama(job, checkpoint, path, emit)
         case Program.LM_STUDIO:
-            return _to_lm_studio(job, path, emit)
+            return _to_lm_studio(job, checkpoint, path, emit)
         case Program.LLAMA_CPP:
             return HandOverResult(str(path), llama_command(path), "This command serves the file with llama.cpp.")
 
 
 def _to_ollama(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit) -> HandOverResult:
+    if len(part_files(path)) > 1:
+        raise UserError(
+            f"“{checkpoint.name}” lies in several files, and a Modelfile names one.",
+            hint="Make it one file first: quantize it here, or merge it with llama-gguf-split --merge.",
+        )
     name = ollama_name(job.name or path.stem)
     context = checkpoint.config.context_length if checkpoint.config is not None else None
     written = modelfile_path(path)
@@ -80,28 +86,35 @@ def _to_ollama(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit)
     return HandOverResult(str(written), f"ollama run {name}", f"Ollama knows the model as {name}.")
 
 
-def _to_lm_studio(job: HandOverJob, path: Path, emit: Emit) -> HandOverResult:
+def _to_lm_studio(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit) -> HandOverResult:
     models = Path(job.folder).expanduser() if job.folder else Path.home() / ".lmstudio" / "models"
     if not models.is_dir():
         raise UserError(
             f"LM Studio's folder of models is not at {models}.", hint="Install LM Studio, or name its folder."
         )
-    target = lm_studio_path(models, path)
-    if os.path.lexists(target):
-        raise UserError(f"LM Studio has a file at {target} already.", hint="Delete it there first.")
+    targets = {lm_studio_path(models, checkpoint.name, file.name): file for file in part_files(path)}
+    for target in targets:
+        if os.path.lexists(target):
+            raise UserError(f"LM Studio has a file at {target} already.", hint="Delete it there first.")
     emit(Stage("Adding the model to LM Studio"))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    first = next(iter(targets))
+    first.parent.mkdir(parents=True, exist_ok=True)
+    for target, file in reversed(targets.items()):  # a split model is listed by its first file: when all are there
+        _place(file, target)
+    return HandOverResult(str(first), "", f"LM Studio lists the model under {first.parent.parent.name}.")
+
+
+def _place(file: Path, target: Path) -> None:
+    """The file under another name: without a second copy where both lie on one disk."""
     try:
-        # No second copy where both lie on one disk; of the file itself, for a link to a link would lead nowhere.
-        os.link(path.resolve(), target)
+        os.link(file.resolve(), target)  # the file itself: a link to a cache's relative link would lead nowhere
     except OSError:
         partial = target.with_name(f"{target.name}.partial")
         try:
-            shutil.copyfile(path, partial)
+            shutil.copyfile(file, partial)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
-    return HandOverResult(str(target), "", f"LM Studio lists the model under {target.parent.parent.name}.")
 
 
 def _chat_template(path: Path) -> str | None:

@@ -100,6 +100,47 @@ def test_lm_studio_gets_the_file_itself_out_of_a_cache_of_links(model: Path, tmp
     assert not target.is_symlink() and target.samefile(blob)
 
 
+@pytest.fixture
+def split(model: Path, tmp_path: Path) -> list[Path]:
+    """The model in three files; the first, as llama-gguf-split can write it, holds the keys and no tensor."""
+    parts = [tmp_path / f"split-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    for number, part in enumerate(parts):
+        writer = gguf.GGUFWriter(part, "llama")
+        writer.add_context_length(128)
+        if number:
+            writer.add_tensor(f"blk.{number}.attn_q.weight", np.zeros((2, 32), np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return parts
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_lm_studio_gets_every_part(
+    links: bool, split: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError("another disk")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    models = tmp_path / "models"
+    models.mkdir()
+    result = hand_over(HandOverJob(str(split[1]), Program.LM_STUDIO, folder=str(models)), ignore)
+    folder = models / "quantgui" / "split"
+    assert result.path == str(folder / split[0].name)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in split
+    }
+
+
+def test_ollama_is_not_given_a_part_of_a_model(split: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="several files") as caught:
+        hand_over(HandOverJob(str(split[0]), Program.OLLAMA), ignore)
+    assert "one file" in caught.value.hint and not list(tmp_path.glob("*.Modelfile"))
+
+
 def test_other_models_are_refused(tiny_llama_folder: Path) -> None:
     with pytest.raises(UserError, match="not a GGUF file"):
         hand_over(HandOverJob(str(tiny_llama_folder), Program.LLAMA_CPP), ignore)

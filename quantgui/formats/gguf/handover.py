@@ -14,7 +14,7 @@ LONGEST_CONTEXT = 8192
 MOST_BYTES = 2**20
 """More than a Modelfile has: what is longer is not ours."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}(?::[a-z0-9][a-z0-9._-]{0,79})?")
-_PLAIN = re.compile(r"[\w.+-]{1,80}")
+_PLAIN = re.compile(r"\w[\w.+-]{0,99}")
 
 
 _STOPS = {
@@ -90,15 +90,14 @@ def llama_command(path: Path) -> str:
     return shlex.join(["llama-server", "-m", str(path), "-c", "0"])
 
 
-def lm_studio_path(models: Path, path: Path, publisher: str = "quantgui") -> Path:
+def lm_studio_path(models: Path, repository: str, file: str, publisher: str = "quantgui") -> Path:
     """Where LM Studio looks for a file: models/<publisher>/<repository>/<file>. Raises UserError for odd names."""
-    repository = path.stem
-    if not _PLAIN.fullmatch(publisher) or not _PLAIN.fullmatch(repository) or path.suffix.lower() != ".gguf":
+    if not all(_PLAIN.fullmatch(part) for part in (publisher, repository, file)) or not file.lower().endswith(".gguf"):
         raise UserError(
-            f"LM Studio cannot list a file called “{path.name}”.",
+            f"LM Studio cannot list a file called “{file}”.",
             hint="Rename it with letters, digits, dots and dashes, ending in .gguf.",
         )
-    return models / publisher / repository / path.name
+    return models / publisher / repository / file
 
 
 def _quoted(text: str) -> str:

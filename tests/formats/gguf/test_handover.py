@@ -88,7 +88,8 @@ def test_commands_are_quoted() -> None:
 
 def test_the_place_in_lm_studio() -> None:
     models = Path("/models")
-    assert lm_studio_path(models, Path("/x/M-Q4_K_M.gguf")) == models / "quantgui" / "M-Q4_K_M" / "M-Q4_K_M.gguf"
-    for odd in ("M.bin", "a b.gguf"):
+    part = "M-Q4_K_M-00002-of-00003.gguf"
+    assert lm_studio_path(models, "M-Q4_K_M", part) == models / "quantgui" / "M-Q4_K_M" / part
+    for repository, odd in (("M", "M.bin"), ("M", "a b.gguf"), ("..", "M.gguf"), ("a/b", "M.gguf")):
         with pytest.raises(UserError, match="LM Studio"):
-            lm_studio_path(models, Path(odd))
+            lm_studio_path(models, repository, odd)
