@@ -274,6 +274,18 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "vision_config": VISION,
         },
     ),
+    "llama4": (
+        "Llama4TextConfig",
+        {
+            **FOUR_LAYERS,
+            **ROUTED,
+            "head_dim": 16,
+            "intermediate_size": 48,
+            "intermediate_size_mlp": 96,
+            "interleave_moe_layer_step": 2,
+            "rope_parameters": LLAMA3,
+        },
+    ),
     "nemotron_h": ("NemotronHConfig", {**NEMOTRON_H, "layers_block_type": ["mamba", "mlp", "attention", "mlp"]}),
     "nemotron_h with experts": (
         "NemotronHConfig",

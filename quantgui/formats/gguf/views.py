@@ -121,6 +121,15 @@ def _expert_up(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     return _up_rows(tensor, keys) if tensor.ndim == 3 else tensor
 
 
+def _gate_turned(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """Gate of Llama 4's experts: [experts, inputs, 2 × inner]."""
+    return _gate_rows(tensor.transpose(1, 2), keys)
+
+
+def _up_turned(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    return _up_rows(tensor.transpose(1, 2), keys)
+
+
 def _hidden_at(place: int, tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
     """Experts of Qwen3-VL, turned unless dimension `place` alone is the hidden size: they are published with inputs
     first, and saved by transformers 5 with outputs first."""
@@ -208,6 +217,7 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
     "granitehybrid": {**_PAIRS, **_HALVES, "ffn_gate": _gate_rows, "ffn_up": _up_rows},
     "granitemoe": {**_PAIRS, **_HALVES},
     "llama": _PAIRS,
+    "llama4": {"ffn_gate_exps": _gate_turned, "ffn_up_exps": _up_turned, "ffn_down_exps": _experts_turned},
     "mistral3": _PAIRS,
     "olmo": _PAIRS,
     "qwen35": _TILED_VALUES,

@@ -33,6 +33,10 @@ GPT_OSS_HEAD = 64
 GPT_OSS_ALPHA, GPT_OSS_LIMIT = 1.702, 7.0
 """Of gpt-oss, where its config does not state them; llama.cpp's gate has no others."""
 ERNIE_THETA = 500_000.0
+LLAMA4_THETA = 500_000.0
+LLAMA4_CHUNK, LLAMA4_SCALE = 8192, 0.1
+LLAMA4_EXPERTS_WITHOUT_NORMS = 128
+"""How llama.cpp tells Maverick, which has no norms of queries and keys, from Scout."""
 LAYERS_WITH_WHOLE_QUERIES = (26, 27)
 """How llama.cpp tells the lite models, which project queries in one step."""
 
@@ -200,6 +204,40 @@ def _softmax_experts(keys: Keys, prefix: str) -> list[KeyValue]:
     ]
 
 
+def _llama4(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Its chunks of attention and what scales queries in long texts stand in llama.cpp itself."""
+    step = keys.size("interleave_moe_layer_step", default=1)
+    _check_llama4_layers(keys, step)
+    lengths = ("attention_chunk_size", "floor_scale")
+    fixed = all(keys.size(name, default=LLAMA4_CHUNK) == LLAMA4_CHUNK for name in lengths)
+    fixed &= keys.flag("attn_temperature_tuning", True) and number(keys, "attn_scale") in (None, LLAMA4_SCALE)
+    refuse_unless(fixed, "other chunks of attention, or another scale of queries in long texts")
+    norms = keys.flag("use_qk_norm", True)
+    fits = norms == (keys.size("num_local_experts") != LLAMA4_EXPERTS_WITHOUT_NORMS)
+    refuse_unless(fits, "norms of queries and keys with so many experts (use_qk_norm)")
+    return [
+        *size_keys(keys, prefix, inner=keys.size("intermediate_size_mlp")),
+        rms_epsilon(keys, prefix),
+        *head_keys(keys, prefix),
+        u32(f"{prefix}.rope.dimension_count", keys.head_dim()),
+        *rope_keys(keys, prefix, rope_of(keys, LLAMA4_THETA)),
+        u32(f"{prefix}.vocab_size", keys.vocab),
+        *expert_keys(keys, prefix),
+        u32(f"{prefix}.expert_feed_forward_length", keys.size("intermediate_size")),
+        u32(f"{prefix}.interleave_moe_layer_step", step),
+    ]
+
+
+def _check_llama4_layers(keys: Keys, step: int) -> None:
+    """Every fourth layer has no positions, every `step`-th has experts."""
+    rotated = keys.sequence("no_rope_layers")  # 1 where there are positions
+    wanted = [(layer + 1) % 4 != 0 for layer in range(keys.layers)]
+    refuse_unless(not rotated or [bool(on) for on in rotated] == wanted, "another order of layers without positions")
+    stated = keys.sequence("moe_layers")
+    in_step = stated is None or list(stated) == list(range(step - 1, keys.layers, step))
+    refuse_unless(in_step, "another order of layers with experts (moe_layers)")
+
+
 def _phimoe(keys: Keys, prefix: str) -> list[KeyValue]:
     raise UserError(
         "Phi's experts are chosen by SparseMixer, and llama.cpp chooses them by a plain softmax.",
@@ -214,6 +252,7 @@ BUILDERS: Mapping[str, Builder] = {
     "glm4moe": _glm4_moe,
     "gpt-oss": _gpt_oss,
     "granitemoe": _granite_moe,
+    "llama4": _llama4,
     "olmoe": _olmoe,
     "phimoe": _phimoe,
     "qwen2moe": _qwen2_moe,

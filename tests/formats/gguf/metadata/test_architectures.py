@@ -61,6 +61,8 @@ def built(architecture, **raw):
         ("granitehybrid", {"mamba_n_groups": 2}),
         ("granitehybrid", {"time_step_limit": [0.0, 1.0]}),
         ("lfm2", {"conv_bias": True}),
+        ("llama4", {"num_local_experts": 128}),
+        ("llama4", {"num_local_experts": 16, "attention_chunk_size": 1024}),
         ("modern-bert", {"norm_bias": True, "norm_eps": 1e-5}),
         ("nemotron_h_moe", {"hybrid_override_pattern": "M-E*"}),
         ("qwen35", {"layer_types": ["linear_attention"] * 2 + ["full_attention"] * 4, **LINEAR}),
