@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
-from quantgui.checkpoint.gguf_checkpoint import part_files
+from quantgui.checkpoint.gguf_checkpoint import check_is_model, part_files
 from quantgui.checkpoint.gguf_header import SkippedValue, read_gguf, read_raw_keys
+from quantgui.checkpoint.local_stores import stored_models, stored_name
 from quantgui.formats.gguf.handover import (
     is_foreign,
     llama_command,
@@ -18,6 +21,7 @@ from quantgui.formats.gguf.handover import (
     ollama_command,
     ollama_name,
 )
+from quantgui.home import find_home
 from quantgui.jobs.events import HandOverResult, Stage
 from quantgui.jobs.job import HandOverJob, Program
 from quantgui.pipeline import Emit
@@ -25,6 +29,9 @@ from quantgui.pipeline.source import open_source
 from quantgui.types import Checkpoint, SourceKind, UserError
 
 CREATE_SECONDS = 3600
+_FOLLOWS = " Conversations follow the template in the file, from Ollama 0.30 on."
+_BLOB = re.compile(r"sha256-[0-9a-f]{64}")
+"""How Ollama calls the files in its store."""
 TEMPLATE_KEY = "tokenizer.chat_template"
 
 
@@ -34,6 +41,7 @@ def hand_over(job: HandOverJob, emit: Emit) -> HandOverResult:
     checkpoint = open_source(job.source)
     if checkpoint.kind is not SourceKind.GGUF:
         raise UserError(f"“{checkpoint.name}” is not a GGUF file.", hint="Quantize the model to a GGUF type first.")
+    check_is_model(checkpoint)
     path = Path(checkpoint.path)
     match job.program:
         case Program.OLLAMA:
@@ -45,6 +53,8 @@ def hand_over(job: HandOverJob, emit: Emit) -> HandOverResult:
 
 
 def _to_ollama(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit) -> HandOverResult:
+    if _BLOB.fullmatch(path.name):
+        return _known_to_ollama(job, path)
     if len(part_files(path)) > 1:
         raise UserError(
             f"“{checkpoint.name}” lies in several files, and a Modelfile names one.",
@@ -52,19 +62,29 @@ def _to_ollama(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit)
         )
     name = ollama_name(job.name or path.stem)
     context = checkpoint.config.context_length if checkpoint.config is not None else None
-    written = modelfile_path(path)
+    written = _modelfile_place(path)
     if not job.overwrite and is_foreign(written):
         raise UserError(
             f"There is a {written.name} already, and it is not as QuantGUI wrote it.",
             hint="Rename it, or allow it to be replaced with --overwrite.",
             details=str(written),
         )
-    written.write_text(modelfile(path, _chat_template(path), context), encoding="utf-8")
+    written.parent.mkdir(parents=True, exist_ok=True)
+    chat_template = _chat_template(path)
+    written.write_text(modelfile(path, chat_template, context), encoding="utf-8")
+    note = _FOLLOWS if chat_template else ""
     command = ollama_command(name, written)
     program = shutil.which("ollama")
     if program is None:
-        return HandOverResult(str(written), command, "Ollama is not installed here; this command adds the model to it.")
+        sentence = f"Ollama is not installed here; this command adds the model to it.{note}"
+        return HandOverResult(str(written), command, sentence)
     emit(Stage("Adding the model to Ollama"))
+    _create(program, name, written)
+    return HandOverResult(str(written), f"ollama run {name}", f"Ollama knows the model as {name}.{note}")
+
+
+def _create(program: str, name: str, written: Path) -> None:
+    """Lets Ollama copy the model into its store. Raises UserError where it does not."""
     try:
         done = subprocess.run(
             [program, "create", name, "-f", str(written)],
@@ -76,14 +96,32 @@ def _to_ollama(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit)
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UserError("Ollama did not finish within an hour.", hint=f"Run it yourself: {command}") from None
+        hint = f"Run it yourself: {ollama_command(name, written)}"
+        raise UserError("Ollama did not finish within an hour.", hint=hint) from None
     if done.returncode:
         raise UserError(
             "Ollama did not take the model.",
             hint="Is it running? Start it with “ollama serve”, then try again.",
             details=(done.stderr or done.stdout)[-4000:],
         )
-    return HandOverResult(str(written), f"ollama run {name}", f"Ollama knows the model as {name}.")
+
+
+def _known_to_ollama(job: HandOverJob, path: Path) -> HandOverResult:
+    """A blob is in Ollama already, and nothing of ours belongs beside it. Another name is a copy of its manifest."""
+    name = stored_name(str(path))
+    if name is None:
+        raise UserError(
+            f"“{path.name}” is a file of Ollama's own store, which is left as it is.",
+            hint="Ollama has the model already: “ollama list” shows under which name.",
+        )
+    command = ["cp", name, ollama_name(job.name)] if job.name else ["run", name]
+    return HandOverResult(str(path), shlex.join(["ollama", *command]), f"Ollama has this model already, as {name}.")
+
+
+def _modelfile_place(path: Path) -> Path:
+    """Beside the file; in the folder of outputs for a file that another program keeps, whose store is left as it is."""
+    is_kept = path.is_symlink() or any(model.path == str(path) for model in stored_models())
+    return modelfile_path(find_home().outputs / path.name if is_kept else path)
 
 
 def _to_lm_studio(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Emit) -> HandOverResult:
@@ -92,7 +130,9 @@ def _to_lm_studio(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Em
         raise UserError(
             f"LM Studio's folder of models is not at {models}.", hint="Install LM Studio, or name its folder."
         )
-    targets = {lm_studio_path(models, checkpoint.name, file.name): file for file in part_files(path)}
+    if path.resolve().is_relative_to(models.resolve()):
+        return HandOverResult(str(path), "", "LM Studio has this model already.")
+    targets = _lm_studio_files(models, checkpoint, path)
     for target in targets:
         if os.path.lexists(target):
             raise UserError(f"LM Studio has a file at {target} already.", hint="Delete it there first.")
@@ -102,6 +142,14 @@ def _to_lm_studio(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Em
     for target, file in reversed(targets.items()):  # a split model is listed by its first file: when all are there
         _place(file, target)
     return HandOverResult(str(first), "", f"LM Studio lists the model under {first.parent.parent.name}.")
+
+
+def _lm_studio_files(models: Path, checkpoint: Checkpoint, path: Path) -> dict[Path, Path]:
+    """Where each file of the model goes, in order. A blob, whose own name says nothing, is called as its model is."""
+    if not _BLOB.fullmatch(path.name):
+        return {lm_studio_path(models, checkpoint.name, file.name): file for file in part_files(path)}
+    name = re.sub(r"[^\w.+-]+", "-", checkpoint.name)
+    return {lm_studio_path(models, name, f"{name}.gguf"): path}
 
 
 def _place(file: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import gguf
 import numpy as np
 import pytest
 
+from quantgui.checkpoint.local_stores import MODEL_LAYER
 from quantgui.jobs.job import HandOverJob, Program
 from quantgui.pipeline.hand_over import hand_over
 from quantgui.types import UserError
@@ -90,7 +92,9 @@ def test_lm_studio_gets_the_file_once(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege there")
-def test_lm_studio_gets_the_file_itself_out_of_a_cache_of_links(model: Path, tmp_path: Path) -> None:
+def test_a_cache_of_links_is_left_as_it_is_and_lm_studio_gets_the_file_itself(
+    model: Path, tmp_path: Path, person: Path
+) -> None:
     blob, snapshot, models = tmp_path / "blobs" / "abc", tmp_path / "snapshots" / "tiny.gguf", tmp_path / "models"
     for folder in (blob.parent, snapshot.parent, models):
         folder.mkdir()
@@ -98,6 +102,77 @@ def test_lm_studio_gets_the_file_itself_out_of_a_cache_of_links(model: Path, tmp
     snapshot.symlink_to(Path("..", "blobs", "abc"))
     target = Path(hand_over(HandOverJob(str(snapshot), Program.LM_STUDIO, folder=str(models)), ignore).path)
     assert not target.is_symlink() and target.samefile(blob)
+    assert "0.30" in hand_over(HandOverJob(str(snapshot), Program.OLLAMA), ignore).sentence
+    assert list(snapshot.parent.iterdir()) == [snapshot]
+
+
+@pytest.fixture
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's folder, in which other programs keep their models."""
+    folder = tmp_path / "person"
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(folder))
+    for variable in ("OLLAMA_MODELS", "PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    return folder
+
+
+@pytest.fixture
+def blob(model: Path, person: Path) -> Path:
+    """The model as Ollama keeps it, under the name tiny:latest."""
+    digest = "a" * 64
+    store = person / ".ollama" / "models"
+    manifest = store / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "latest"
+    for folder in (store / "blobs", manifest.parent):
+        folder.mkdir(parents=True)
+    layer = {"mediaType": MODEL_LAYER, "digest": f"sha256:{digest}", "size": model.stat().st_size}
+    manifest.write_text(json.dumps({"layers": [layer]}))
+    return model.rename(store / "blobs" / f"sha256-{digest}")
+
+
+def test_what_ollama_has_is_not_given_to_it_again(blob: Path) -> None:
+    result = hand_over(HandOverJob(str(blob), Program.OLLAMA), ignore)
+    assert (result.path, result.command) == (str(blob), "ollama run tiny:latest") and "already" in result.sentence
+    assert hand_over(HandOverJob(str(blob), Program.OLLAMA, "Mine"), ignore).command == "ollama cp tiny:latest mine"
+    assert list(blob.parent.iterdir()) == [blob]
+
+
+def test_a_blob_without_a_name_is_left_alone(model: Path) -> None:
+    nameless = model.rename(model.with_name(f"sha256-{'b' * 64}"))
+    with pytest.raises(UserError, match="Ollama's own store"):
+        hand_over(HandOverJob(str(nameless), Program.OLLAMA), ignore)
+    assert list(model.parent.glob("sha256-*")) == [nameless]
+
+
+def test_a_model_of_ollama_has_its_own_name_in_lm_studio(blob: Path, person: Path) -> None:
+    models = person / ".lmstudio" / "models"
+    models.mkdir(parents=True)
+    target = Path(hand_over(HandOverJob(str(blob), Program.LM_STUDIO), ignore).path)
+    assert target == models / "quantgui" / "tiny-latest" / "tiny-latest.gguf" and target.samefile(blob)
+
+
+def test_the_store_of_lm_studio_is_left_as_it_is(model: Path, person: Path, home: Path) -> None:
+    repository = person / ".lmstudio" / "models" / "somebody" / "tiny"
+    repository.mkdir(parents=True)
+    kept = model.rename(repository / model.name)
+    assert "already" in hand_over(HandOverJob(str(kept), Program.LM_STUDIO), ignore).sentence
+    written = Path(hand_over(HandOverJob(str(kept), Program.OLLAMA), ignore).path)
+    assert written.is_relative_to(home) and f'FROM "{kept}"' in written.read_text()
+    assert [path for path in repository.parent.parent.rglob("*") if path.is_file()] == [kept]
+
+
+@pytest.mark.parametrize("program", Program)
+def test_an_importance_matrix_is_no_model(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "matrix.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("imatrix")
+    writer.add_tensor("blk.0.attn_q.weight.in_sum2", np.zeros((1, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UserError, match="not a language model"):
+        hand_over(HandOverJob(str(path), program, folder=str(tmp_path)), ignore)
 
 
 @pytest.fixture
