@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantgui import units
+from quantgui.checkpoint.gguf_checkpoint import check_is_model
 from quantgui.formats.gguf.file_types import FileType
 from quantgui.formats.gguf.imatrix import ImportanceMatrix
 from quantgui.formats.gguf.packed_blocks import holds_blocks
@@ -22,6 +23,8 @@ from quantgui.schemes.assignment import Assignment
 from quantgui.types import Checkpoint, SourceKind, UserError
 
 SUFFIX = ".gguf"
+TOKENIZER = "tokenizer.ggml.model"
+"""The key that llama.cpp asks first of a vocabulary; "none" says that there is none."""
 
 
 def check_gguf(
@@ -38,7 +41,7 @@ def check_gguf(
     check_target(job, checkpoint)
     _check_disk(job, plan.file.nbytes)
     missing = check_importance(plan, matrix) if matrix is not None else ()
-    return (*plan.warnings, *missing, *_unmatched_rules(job, assignments))
+    return (*plan.warnings, *missing, *_idle_rules(job, assignments))
 
 
 def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> tuple[str, ...]:
@@ -49,14 +52,23 @@ def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[
         raise _needs_matrix(order.file_type)
     check_target(job, checkpoint)
     _check_disk(job, sum(a.nbytes for a in assignments))
-    return _unmatched_rules(job, assignments)
+    return _idle_rules(job, assignments)
 
 
 def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:
-    """Raises UserError for a model without weights here, and for one that is quantized unless that is wanted."""
+    """Raises UserError for a model without weights here, for a file that llama.cpp would not run as a model, and for
+    one that is quantized unless that is wanted.
+    """
     if checkpoint.kind is not SourceKind.GGUF:
         check_original(checkpoint, may_be_packed=holds_blocks(checkpoint))
-    elif checkpoint.config is not None and checkpoint.config.quantization and not job.allow_requantize:
+        return
+    check_is_model(checkpoint)
+    if checkpoint.config is not None and TOKENIZER not in checkpoint.config.raw:
+        raise UserError(
+            f"“{checkpoint.name}” holds no tokenizer, and llama.cpp loads no model without one.",
+            hint="Start from the model's folder, or from a GGUF file that was made with its tokenizer.",
+        )
+    if checkpoint.config is not None and checkpoint.config.quantization and not job.allow_requantize:
         raise UserError(
             f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss.",
             hint="Start from the F16, BF16 or F32 file, or allow it with --allow-requantize.",
@@ -93,12 +105,18 @@ def _needs_matrix(file_type: FileType) -> UserError:
     )
 
 
-def _unmatched_rules(job: QuantizeJob, assignments: Sequence[Assignment]) -> tuple[str, ...]:
-    return tuple(
-        f"No tensor's name matches the rule {rule.pattern}, so it changes nothing."
-        for rule in job.recipe.rules
-        if not any(rule.matches(assignment.tensor) for assignment in assignments)
-    )
+def _idle_rules(job: QuantizeJob, assignments: Sequence[Assignment]) -> tuple[str, ...]:
+    """One sentence per rule that matches no tensor, or gives a type only to tensors that are left alone."""
+    sentences = []
+    for rule in job.recipe.rules:
+        matched = [assignment for assignment in assignments if rule.matches(assignment.tensor)]
+        if not matched:
+            sentences.append(f"No tensor's name matches the rule {rule.pattern}, so it changes nothing.")
+        elif rule.scheme is not None and all(assignment.why for assignment in matched):
+            sentences.append(
+                f"The rule {rule.pattern} matches only tensors that are left as they are, so it changes nothing."
+            )
+    return tuple(sentences)
 
 
 def _check_disk(job: QuantizeJob, nbytes: int) -> None:

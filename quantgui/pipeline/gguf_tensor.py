@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from quantgui.formats.gguf.packed_blocks import PackedBlocks
 from quantgui.formats.gguf.transform import Rows
-from quantgui.inspection.accumulator import TensorRange, TensorStatistics
+from quantgui.inspection.accumulator import NotFiniteError, TensorRange, TensorStatistics
 from quantgui.pipeline.tensor_work import BLOCK_ELEMENTS, Advance, report_of
 from quantgui.quant.gguf_rows import GgmlArithmetic
 from quantgui.schemes.assignment import Assignment
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 Write = Callable[[str, int, "torch.Tensor"], None]
+DAMAGED = "The checkpoint is damaged or its training diverged. Download it again."
 
 
 def write_gguf_tensor(
@@ -67,11 +68,14 @@ def write_gguf_tensor(
 
 
 def rows_range(rows: Rows, name: str, pool: Executor) -> TensorRange:
-    """Smallest and largest value. Raises NotFiniteError where one is not finite."""
+    """Smallest and largest value. Raises NotFiniteError where one is not finite, which no type of a rule would help."""
 
     def one(block: tuple[int, torch.Tensor | PackedBlocks]) -> TensorRange:
         part = TensorRange()
-        part.add(rows.values(block[1]), name)
+        try:
+            part.add(rows.values(block[1]), name)
+        except NotFiniteError as error:
+            raise NotFiniteError(error.message, hint=DAMAGED) from error
         return part
 
     whole = TensorRange()

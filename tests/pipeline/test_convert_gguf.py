@@ -30,6 +30,7 @@ from quantgui.jobs.job import QuantizeJob, VerifyJob
 from quantgui.jobs.run_library import delete_run, finished_runs
 from quantgui.jobs.run_record import read_run, record_folder
 from quantgui.pipeline import run
+from quantgui.pipeline.gguf_preflight import check_early
 from quantgui.quant.assignment import assign
 from quantgui.quant.gguf_rows import row_id
 from quantgui.quant.registry import file_rows
@@ -114,6 +115,7 @@ def test_another_file_s_alignment_numbers_and_earlier_matrix(importance, tmp_pat
     writer = gguf.GGUFWriter(tmp_path / "odd.gguf", "llama")
     writer.add_custom_alignment(128)
     writer.add_string("quantize.imatrix.file", "an earlier one")
+    writer.add_tokenizer_model("none")
     writer.add_block_count(1)
     places = np.arange(12, dtype=np.int32).reshape(3, 4)
     wide_rows = np.random.default_rng(0).normal(size=(5, 256)).astype(np.float32)
@@ -172,6 +174,8 @@ def test_rules_and_options_reach_the_tensors(wide, tmp_path):
         Rule(r"re:attn_[qk]\.", SchemeSpec("GGUF-F16")),
         Rule("*attn_v*", None),
         Rule("*nothing*", SchemeSpec("Q8_0")),
+        Rule("*norm*", SchemeSpec("Q6_K")),
+        Rule("output_norm*", None),
         output_type="Q5_0",
         embedding_type="Q8_0",
     )
@@ -186,7 +190,10 @@ def test_rules_and_options_reach_the_tensors(wide, tmp_path):
     )
     assert (kinds["output.weight"], kinds["token_embd.weight"]) == ("Q5_0", "Q8_0")
     (started,) = [event for event in events if isinstance(event, Started)]
-    assert any("*nothing*" in warning for warning in started.warnings)
+    idle = [warning for warning in started.warnings if "changes nothing" in warning]
+    assert len(idle) == 2
+    assert "*nothing*" in idle[0]
+    assert "*norm* matches only tensors that are left as they are" in idle[1]
     convert(wide, tmp_path / "y.gguf", recipe("Q4_K_M", pure=True))
     pure = {kind for name, (kind, _) in arrays(tmp_path / "y.gguf").items() if "norm" not in name}
     assert pure == {"Q4_K"}
@@ -299,6 +306,9 @@ def test_weights_that_are_not_numbers_leave_nothing(wide, tmp_path):
     save_file(weights, source / "model.safetensors")
     with pytest.raises(UserError, match=r"blk\.1\.ffn_up\.weight contains 1 infinite"):
         convert(source, tmp_path / "new" / "x.gguf", recipe("Q8_0"))
+    with pytest.raises(UserError) as refused:
+        convert(source, tmp_path / "new" / "x.gguf", recipe("Q8_0", Rule("blk.1.ffn_up.weight", SchemeSpec("F32"))))
+    assert "rule" not in refused.value.hint  # none would help
     weights["model.layers.1.mlp.up_proj.weight"][3, 3] = 1e6
     save_file(weights, source / "model.safetensors")
     with pytest.raises(UserError, match="too large"):
@@ -313,6 +323,33 @@ def test_a_folder_without_a_tokenizer_or_of_another_kind_is_refused(tiny_llama_f
     (tiny_llama_folder / "config.json").write_text(json.dumps({**config, "model_type": "mimo_v2_flash"}))
     with pytest.raises(UserError, match="cannot be converted"):
         convert(tiny_llama_folder, tmp_path / "x.gguf", recipe("Q8_0"))
+
+
+def gguf_with(path: Path, **keys: str) -> Path:
+    """A GGUF file of one matrix with these keys ("_" for ".")."""
+    writer = gguf.GGUFWriter(path, "llama")
+    for key, value in keys.items():
+        writer.add_string(key.replace("_", "."), value)
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_files_that_llama_cpp_would_not_run_as_models_are_refused(wide, importance, tmp_path):
+    adapter = gguf_with(tmp_path / "adapter.gguf", general_type="adapter", tokenizer_ggml_model="gpt2")
+    projector = gguf_with(tmp_path / "mmproj.gguf", general_type="mmproj", tokenizer_ggml_model="gpt2")
+    for path in (adapter, projector, importance):
+        with pytest.raises(UserError, match="not a language model"):
+            convert(path, tmp_path / "x.gguf", recipe("Q8_0"))
+    with pytest.raises(UserError, match="no tokenizer"):
+        convert(gguf_with(tmp_path / "bare.gguf"), tmp_path / "x.gguf", recipe("Q8_0"))
+    convert(gguf_with(tmp_path / "none.gguf", tokenizer_ggml_model="none"), tmp_path / "x.gguf", recipe("Q8_0"))
+    job = QuantizeJob(str(adapter), str(tmp_path / "y.gguf"), recipe("Q8_0"))
+    with pytest.raises(UserError, match="not a language model"):
+        check_early(job, open_checkpoint(adapter), ())
 
 
 def verdict(source: Path, output: Path, what: Recipe, errors: dict[str, ErrorStats]) -> Verification:
