@@ -69,12 +69,13 @@ class Fold:
     offset: float = 0.0
 
     def apply(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The folded tensor, float32, for [outputs, inputs] or a vector."""
+        """The folded tensor, float32, for [outputs, inputs] or a vector, on the tensor's device."""
         folded = tensor.float() + self.offset
         if self.rows is not None:
-            folded = folded * (self.rows if tensor.ndim == 1 else self.rows.unsqueeze(1))
+            rows = self.rows.to(tensor.device)
+            folded = folded * (rows if tensor.ndim == 1 else rows.unsqueeze(1))
         if self.columns is not None:
-            folded = folded * self.columns
+            folded = folded * self.columns.to(tensor.device)
         return folded - self.offset
 
 
