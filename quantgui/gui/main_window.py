@@ -18,7 +18,9 @@ from PySide6.QtWidgets import (
 from quantgui.gui.app_state import AppState
 from quantgui.gui.command_palette import CommandPalette
 from quantgui.gui.commands import Command, state_commands
+from quantgui.gui.export.onnx_dialog import onnx_objection, show_onnx_dialog
 from quantgui.gui.help_dialog import HelpDialog
+from quantgui.gui.importance.dialog import show_importance_dialog
 from quantgui.gui.message_bar import MessageBar
 from quantgui.gui.pages import Startable, discover
 from quantgui.gui.pickers.picker_dialog import hardware_dialog, model_dialog
@@ -106,6 +108,10 @@ class MainWindow(QMainWindow):
             Command("Choose hardware…", self.choose_hardware),
             Command("What is this?", self.show_help, "F1"),
         ]
+        if self._state.importance.is_possible and not self._state.importance.objection:
+            own.append(Command("Compute an importance matrix…", lambda: show_importance_dialog(self._state, self)))
+        if not onnx_objection(self._state.checkpoint):
+            own.append(Command("Export the open model as ONNX…", lambda: show_onnx_dialog(self._state, self)))
         commands = [*own, *state_commands(self._state, list(self.pages.values()))]
         palette = CommandPalette(commands, self)
         palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -24,6 +24,7 @@ from quantgui.gui.application import build
 from quantgui.gui.command_palette import CommandPalette
 from quantgui.gui.main_window import MainWindow
 from quantgui.gui.settings import THEMES
+from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import UserError
 
 SPEAKING = (QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QSlider)
@@ -126,3 +127,19 @@ def test_help_names_the_page_and_every_word(qtbot, window) -> None:
     dialog = frame.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)[-1]
     assert dialog.windowTitle() == "What is this?"
     dialog.close()
+
+
+def test_the_palette_offers_what_can_be_done_with_the_open_model(window) -> None:
+    frame, state = window
+
+    def titles() -> set[str]:
+        frame.show_commands()
+        palette = frame.findChildren(CommandPalette)[-1]
+        found = {command.title for command in palette._commands}
+        palette.close()
+        return found
+
+    assert "Export the open model as ONNX…" in titles()
+    assert "Compute an importance matrix…" not in titles(), "only types of GGUF take one"
+    state.set_recipe(Recipe(SchemeSpec("Q4_K_M")))
+    assert "Compute an importance matrix…" in titles()
