@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -231,6 +232,19 @@ def test_llama_cpp_drops_spaces_for_models_of_one_name(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "Phi-3-mini", tokenizer, PIECES)
     assert not converted(folder, tmp_path / "x.gguf")
     assert not different(tokenizer, tmp_path / "x.gguf", ("<|user|>\nx", "a<|user|>  b"))
+
+
+def test_llama_cpp_stops_at_every_end_that_the_model_states(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", byte_level([GPT2]), {"add_eos_token": True})
+    config = json.loads((folder / "config.json").read_text())
+    for ends, stops in (([40, 41, 42], {40, 41, 42}), ([], {11})):
+        (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": ends}))
+        warnings = converted(folder, tmp_path / f"{len(ends)}.gguf")
+        assert ("token 11" in "".join(warnings)) == (not ends)
+        with LlamaModel(tmp_path / f"{len(ends)}.gguf") as model:
+            assert {token for token in range(100) if model.ends_generation(token)} - {0} == stops
+            assert model.eos == min(stops)
+            assert model.tokenize("", add_special=True) == [0, 40][: 1 + bool(ends)]
 
 
 def test_tokenizers_that_would_end_llama_cpp_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from quantgui.formats.gguf.tokenizer.algorithms import vocabulary_of
 from quantgui.formats.gguf.tokenizer.differences import check_bytes, differences
 from quantgui.formats.gguf.tokenizer.files import sentence_piece_file, tokenizer_json, tokenizer_settings
 from quantgui.formats.gguf.tokenizer.sentence_piece import read_sentence_piece
-from quantgui.formats.gguf.tokenizer.special import added_tokens, chat_templates, special_tokens
+from quantgui.formats.gguf.tokenizer.special import added_tokens, chat_templates, special_tokens, with_stated_ends
 from quantgui.formats.gguf.tokenizer.vocabulary import Vocabulary, padded_to, vocabulary_keys
 from quantgui.types import UserError
 
@@ -50,6 +50,6 @@ def read_vocabulary(folder: Path, config: Mapping[str, Any], rows: int) -> Vocab
         adds = added_tokens({}, {"add_bos_token": vocabulary.model == "llama", **settings})
     check_bytes(vocabulary)
     ids = {token.text: index for index, token in enumerate(vocabulary.tokens)}
-    special = special_tokens(data, settings, config, ids)
+    special = {**vocabulary.special, **special_tokens(data, settings, config, ids)}
     templates = chat_templates(folder, settings)
-    return padded_to(replace(vocabulary, special=special, adds=adds, templates=templates), rows)
+    return with_stated_ends(padded_to(replace(vocabulary, special=special, adds=adds, templates=templates), rows))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _UNIGRAM, _BPE = 1, 2
 _ALGORITHMS: Mapping[int, str] = {_UNIGRAM: "t5", _BPE: "llama"}
 MAX_PIECES = 2**24
+_SPECIAL: Mapping[str, tuple[int, int]] = {"unk": (40, 0), "bos": (41, 1), "eos": (42, 2), "pad": (43, -1)}
+"""Name -> the trainer's field with its id, and the id where it states none. -1 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +42,38 @@ def read_sentence_piece(path: Path) -> Vocabulary:
 
 def _vocabulary(data: bytes) -> Vocabulary:
     tokens: list[Token] = []
-    algorithm = _UNIGRAM
+    trainer: dict[int, Any] = {}
     normalizer: dict[int, Any] = {}
     for field in _fields(data):
         if field.number == _PIECES and len(tokens) < MAX_PIECES:
             tokens.append(_piece(_bytes(field)))
         elif field.number == _TRAINER:
-            algorithm = next((f.value for f in _fields(_bytes(field)) if f.number == 3), _UNIGRAM)
+            trainer = {f.number: f.value for f in _fields(_bytes(field))}
         elif field.number == _NORMALIZER:
             normalizer = {f.number: f.value for f in _fields(_bytes(field))}
+    algorithm = trainer.get(3, _UNIGRAM)
     if algorithm not in _ALGORITHMS or not tokens:
         raise ValueError(f"algorithm {algorithm}, {len(tokens)} pieces")
-    made = Vocabulary(_ALGORITHMS[int(algorithm)], tokens, adds_space=bool(normalizer.get(3, 1)))
+    special = _special(trainer, tokens)
+    made = Vocabulary(_ALGORITHMS[int(algorithm)], tokens, adds_space=bool(normalizer.get(3, 1)), special=special)
     if made.model != "t5":
         return made
     charsmap = normalizer.get(2, b"")
     if not isinstance(charsmap, bytes):
         raise ValueError("the map of characters is a number")
     return replace(made, removes_spaces=bool(normalizer.get(4, 1)), normalization=charsmap)
+
+
+def _special(trainer: Mapping[int, Any], tokens: Sequence[Token]) -> dict[str, int]:
+    """The tokens that the trainer states by their names, where they are no pieces of text."""
+    stated = {name: trainer.get(number, default) for name, (number, default) in _SPECIAL.items()}
+    return {
+        name: token
+        for name, token in stated.items()
+        if isinstance(token, int)
+        and 0 <= token < len(tokens)
+        and tokens[token].kind in (TokenKind.CONTROL, TokenKind.UNKNOWN)
+    }
 
 
 def _piece(data: bytes) -> Token:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from quantgui.checkpoint.regular_file import is_file, read_capped
 from quantgui.formats.gguf.tokenizer.files import read_json
+from quantgui.formats.gguf.tokenizer.vocabulary import TokenKind, Vocabulary
 
 NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 MAX_TEMPLATE_BYTES = 4 * 2**20
+_ASSUMED_ENDS: Mapping[str, int] = {"gpt2": 11, "llama": 2, "t5": 1}
+"""The end of a text where a file states none, by algorithm (llama-vocab.cpp). No key can say that there is none."""
 
 
 def special_tokens(
@@ -18,21 +22,40 @@ def special_tokens(
 ) -> dict[str, int]:
     """Token by name ("bos"), from tokenizer_config.json, else from config.json. `ids` are the tokens' by their text.
 
-    The token that the tokenizer puts behind every text is the end of text also where the settings name another one,
-    which then ends a turn.
+    The tokens that the tokenizer puts before and behind every text are its beginning and end also where the settings
+    name others; another end is then the one of a turn. Where config.json lists several ends, the next two end a turn
+    and a message: llama.cpp stops at each of them.
     """
     named = {name: text for name in NAMES if (text := _content(settings.get(f"{name}_token")))}
     named.setdefault("bos", named.get("cls", ""))
     named.setdefault("eos", named.get("sep", ""))
-    last = _added(data)[1]
-    if last and named.get("eos") and last != named["eos"]:
+    first, last = _added(data)
+    if first:
+        named["bos"] = first
+    if last and last != named["eos"]:
         named["eot"], named["eos"] = named["eos"], last
-    found = {name: ids[text] for name, text in named.items() if text in ids}
+    found = {name: ids[text] for name, text in named.items() if text and text in ids}
     for name in NAMES:
-        stated = config.get(f"{name}_token_id")
-        if isinstance(stated, int) and not isinstance(stated, bool) and stated >= 0:
-            found.setdefault(name, stated)
-    return found
+        for token in _ids(config.get(f"{name}_token_id")):
+            found.setdefault(name, token)
+    return {**_more_ends(config, found), **found}
+
+
+def with_stated_ends(vocabulary: Vocabulary) -> Vocabulary:
+    """The same, which adds no token that it does not name, and warns where llama.cpp will end texts at some word."""
+    adds = {name: on and name in vocabulary.special for name, on in vocabulary.adds.items()}
+    made = replace(vocabulary, adds=adds)
+    assumed = _ASSUMED_ENDS.get(vocabulary.model)
+    if assumed is None or "eos" in vocabulary.special or assumed >= len(vocabulary.tokens):
+        return made
+    token = vocabulary.tokens[assumed]
+    if token.kind is TokenKind.CONTROL:
+        return made
+    warning = (
+        "The model's files name no token that ends a text. "
+        f"llama.cpp takes token {assumed} (“{token.text}”) for it and stops writing there."
+    )
+    return replace(made, warnings=(*vocabulary.warnings, warning))
 
 
 def added_tokens(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, bool]:
@@ -63,6 +86,21 @@ def chat_templates(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     named = {str(entry.get("name")): str(entry.get("template", "")) for entry in entries}
     default = named.pop("default", None)
     return ({"": default} if default is not None else {}) | named
+
+
+def _more_ends(config: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, int]:
+    """Where config.json lists several ends, the next ones as those of a turn and of a message. One alone, beside the
+    tokenizer's own, is often left over from another model."""
+    listed = config.get("eos_token_id")
+    others = [token for token in _ids(listed) if token not in (found.get("eos"), found.get("eot"))]
+    free = (name for name in ("eot", "eom") if name not in found)
+    return dict(zip(free, others, strict=False)) if isinstance(listed, list) else {}
+
+
+def _ids(stated: Any) -> list[int]:
+    """An id of config.json, or the ids of a list."""
+    entries = stated if isinstance(stated, list) else [stated]
+    return [entry for entry in entries if isinstance(entry, int) and not isinstance(entry, bool) and entry >= 0]
 
 
 def _content(entry: Any) -> str:

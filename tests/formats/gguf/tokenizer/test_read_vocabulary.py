@@ -40,6 +40,7 @@ def test_byte_level_tokens_keep_their_ids_and_gaps_are_padding(tmp_path):
     made = read_vocabulary(write(tmp_path, tokenizer__json=data), {}, 7)
     assert (made.model, made.pre, made.merges) == ("gpt2", "gpt-2", ["a b", "a bĠc"])
     assert texts(made) == ["a", "b", "[PAD2]", "ab", "<|im_start|>", "  ", "[PAD6]"]
+    assert made.special == {}
     normal, control, defined, unused = TokenKind.NORMAL, TokenKind.CONTROL, TokenKind.USER_DEFINED, TokenKind.UNUSED
     assert kinds(made) == [normal, normal, unused, normal, control, defined, unused]
 
@@ -129,8 +130,35 @@ def test_what_stands_around_every_text(tmp_path):
     made = read_vocabulary(write(tmp_path, tokenizer__json=data, tokenizer_config__json=settings), {}, 3)
     assert made.adds == {"bos": True, "eos": True}
     assert made.special == {"bos": 0, "eos": 2, "eot": 1}  # the token behind a text ends it, the stated one ends a turn
+    write(tmp_path, tokenizer_config__json={})
+    assert read_vocabulary(tmp_path, {"bos_token_id": 1}, 3).special == {"bos": 0, "eos": 2}
     write(tmp_path, tokenizer_config__json={**settings, "add_bos_token": False})
     assert read_vocabulary(tmp_path, {}, 3).adds["bos"] is False
+
+
+def twelve_tokens(folder, **settings):
+    vocab = {letter: index for index, letter in enumerate("abcdefghijkl")}
+    data = {"model": {"type": "BPE", "vocab": vocab, "merges": []}, "pre_tokenizer": BYTE_LEVEL}
+    return write(folder, tokenizer__json=data, tokenizer_config__json=settings)
+
+
+def test_of_several_ends_the_first_is_the_texts(tmp_path):
+    twelve_tokens(tmp_path)
+    assert read_vocabulary(tmp_path, {"eos_token_id": [0, 5]}, 12).special == {"eos": 0, "eot": 5}
+    four = {"eos_token_id": [0, 5, 7, 8], "pad_token_id": 5}
+    assert read_vocabulary(tmp_path, four, 12).special == {"eos": 0, "eot": 5, "eom": 7, "pad": 5}
+    assert read_vocabulary(tmp_path, {"eos_token_id": [], "bos_token_id": -1}, 12).special == {}
+    twelve_tokens(tmp_path, eos_token="f")
+    assert read_vocabulary(tmp_path, {"eos_token_id": [0, 5]}, 12).special == {"eos": 5, "eot": 0}
+    assert read_vocabulary(tmp_path, {"eos_token_id": 2}, 12).special == {"eos": 5}
+
+
+def test_a_tokenizer_without_an_end_adds_none_and_says_where_llama_cpp_stops(tmp_path):
+    made = read_vocabulary(twelve_tokens(tmp_path, add_eos_token=True, add_bos_token=True), {}, 12)
+    assert (made.special, made.adds) == ({}, {"bos": False, "eos": False})
+    assert "token 11 (“l”)" in made.warnings[0]
+    assert "token 11" not in "".join(read_vocabulary(tmp_path, {}, 11).warnings)  # there is no such token to take
+    assert read_vocabulary(tmp_path, {"eos_token_id": 3}, 12).adds == {"bos": False, "eos": True}
 
 
 def test_chat_templates_by_name(tmp_path):
@@ -159,7 +187,9 @@ def test_a_sentence_piece_model_alone(tmp_path):
     made = read_vocabulary(tmp_path, {"bos_token_id": 1}, 259)
     assert (made.model, made.adds_space, texts(made)) == ("llama", False, ["<unk>", "<s>", "▁a", *BYTE_TOKENS])
     assert kinds(made)[:4] == [TokenKind.UNKNOWN, TokenKind.CONTROL, TokenKind.NORMAL, TokenKind.BYTE]
-    assert (made.special, made.adds) == ({"bos": 1}, {"bos": True, "eos": False})
+    assert (made.special, made.adds) == ({"unk": 0, "bos": 1}, {"bos": True, "eos": False})
+    assert "token 2 (“▁a”)" in made.warnings[0]  # what SentencePiece means by default, but it is a word here
+    assert not read_vocabulary(tmp_path, {"eos_token_id": 1}, 259).warnings
     for damaged in (model[:-3], piece("a", 0) + field(3, bytes([2 << 3, 5]))):  # a number as the map of characters
         (tmp_path / "tokenizer.model").write_bytes(damaged)
         with pytest.raises(UserError, match="damaged"):
