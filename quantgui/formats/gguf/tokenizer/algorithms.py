@@ -13,8 +13,8 @@ from quantgui.formats.gguf.tokenizer.pre_tokenizer import pre_tokenizer_name
 from quantgui.formats.gguf.tokenizer.vocabulary import LOWEST_SCORE, Token, TokenKind, Vocabulary
 from quantgui.types import UserError
 
-MAX_TOKENS = 2**24
-"""No vocabulary is larger; an id beyond must not fill the memory with padding."""
+MAX_TOKENS = 2**22
+"""The largest vocabularies have a million tokens; an id beyond must not fill the memory with padding."""
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """How SentencePiece writes a space."""
 

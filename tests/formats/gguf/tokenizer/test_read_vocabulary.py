@@ -190,10 +190,32 @@ def test_a_sentence_piece_model_alone(tmp_path):
     assert (made.special, made.adds) == ({"unk": 0, "bos": 1}, {"bos": True, "eos": False})
     assert "token 2 (“▁a”)" in made.warnings[0]  # what SentencePiece means by default, but it is a word here
     assert not read_vocabulary(tmp_path, {"eos_token_id": 1}, 259).warnings
-    for damaged in (model[:-3], piece("a", 0) + field(3, bytes([2 << 3, 5]))):  # a number as the map of characters
-        (tmp_path / "tokenizer.model").write_bytes(damaged)
-        with pytest.raises(UserError, match="damaged"):
-            read_vocabulary(tmp_path, {}, 4)
+    (tmp_path / "tokenizer.model").write_bytes(model[:-3])
+    with pytest.raises(UserError, match="damaged"):
+        read_vocabulary(tmp_path, {}, 4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        piece("a", 0) + field(3, bytes([2 << 3, 5])),  # a number as the map of characters
+        field(1, b"") * 3_000_000,  # pieces without a text
+        piece("a", 0) + bytes([4 << 3, 0]) * 3_000_000,  # fields that nobody knows
+        field(1, field(1, b"a") + bytes([9 << 3, 0]) * 60),  # within a piece
+        bytes([3 << 3, 0]) + piece("a", 0),  # a number in the place of the normalizer
+    ],
+)
+def test_a_hostile_sentence_piece_model_takes_no_time(tmp_path, model):
+    (tmp_path / "tokenizer.model").write_bytes(model)
+    with pytest.raises(UserError, match="damaged"):
+        read_vocabulary(tmp_path, {}, 4)
+
+
+def test_a_sentence_piece_model_has_no_more_pieces_than_any_published_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("quantgui.formats.gguf.tokenizer.sentence_piece.MAX_PIECES", 3)
+    (tmp_path / "tokenizer.model").write_bytes(b"".join(piece(f"a{index}", 0) for index in range(3 + 65)))
+    with pytest.raises(UserError, match="damaged"):
+        read_vocabulary(tmp_path, {}, 4)
 
 
 @pytest.mark.parametrize(
