@@ -15,6 +15,11 @@ Read = Callable[[TensorInfo], "torch.Tensor"]
 """The float weight that the simulated model has in place of a stored tensor."""
 
 
+def expert_name(tensor_name: str, number: int) -> str:
+    """What the matrix of one expert is called, where a tensor holds those of all: "mlp.experts.down_proj[3]"."""
+    return f"{tensor_name}[{number}]"
+
+
 class WeightLoader:
     """Loads parameters as float32; those of plain embeddings stay in their stored dtype, as views on the file."""
 
@@ -25,11 +30,13 @@ class WeightLoader:
 
     def move(self, device: torch.device) -> None:
         """Takes what is loaded to `device`, onto which everything is loaded from now on."""
+        import torch
+
         self.device = device
-        for parameter in self.model.parameters():
-            if not parameter.is_meta:
-                parameter.data = parameter.data.to(device)
         for module in self.model.modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None and not parameter.is_meta:
+                    module._parameters[name] = torch.nn.Parameter(parameter.data.to(device), requires_grad=False)
             for name, buffer in module._buffers.items():
                 if buffer is not None:
                     module._buffers[name] = buffer.to(device)
@@ -89,6 +96,22 @@ class WeightLoader:
                 if view.ndim == 2 and tensor_name.rpartition(".")[2] == "weight":
                     views[tensor_name] = view.T if isinstance(module, Conv1D) else view
         return views
+
+    def experts(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Float32 matrices of the experts that loaded parameters hold in a stack, by `expert_name`: as they lie there,
+        [outputs, inputs] or the other way round.
+        """
+        matrices: dict[str, torch.Tensor] = {}
+        for name in names:
+            module, leaf = self._owner(name)
+            source, parameter = self.sources.get(name), module._parameters.get(leaf)
+            if source is None or parameter is None or parameter.ndim != 3:
+                continue
+            for tensor_name, place in source.places(name, self.model).items():
+                stack = parameter.data[place] if place else parameter.data
+                if stack.ndim == 3 and stack.shape[1] > 1:  # else the taps of a convolution
+                    matrices |= {expert_name(tensor_name, number): matrix for number, matrix in enumerate(stack)}
+        return matrices
 
     def vectors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
         """Float32 views by tensor name on the loaded vectors; writing into one changes the model."""

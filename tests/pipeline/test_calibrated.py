@@ -18,6 +18,7 @@ from quantgui.quant.calibrated import Fold
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.types import TensorReport, UserError
 from tests.calibration.models import saved, write_tokenizer
+from tests.pipeline.fake_gpu import CPU, GPU, OneThread, fake_gpu
 
 SMALL = {"samples": 4, "sample_length": 32, "group_size": 32}
 
@@ -259,8 +260,34 @@ def test_a_memory_that_runs_out_in_a_layer(error, model, tmp_path, monkeypatch):
     assert nothing_left(tmp_path)
 
 
-SECOND_DEVICE = torch.device("cpu:0")
-"""The CPU under another name: what holds for a GPU whose memory runs out is tried on it."""
+@pytest.fixture
+def gpu(monkeypatch):
+    """`gpu()`: a context in which jobs run on a device that refuses to mix with the CPU's tensors."""
+    from quantgui.pipeline import calibrated, quantize
+
+    monkeypatch.setattr(calibrated, "ThreadPoolExecutor", OneThread)
+    monkeypatch.setattr(quantize, "choose_device", lambda name: GPU if name == "cuda" else CPU)
+    return fake_gpu
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("GPTQ-3", {"group_size": 32, "act_order": True}),
+        ("AWQ-4", {"group_size": 32}),
+        ("W8A8", {}),
+        ("SmoothQuant-W8A8", {"per_layer": True}),
+        ("FP8", {"activations": "static"}),
+        ("LLM.int8", {"count_outliers": True}),
+    ],
+)
+def test_a_gpu_writes_what_the_cpu_writes(method, parameters, model, gpu, tmp_path):
+    recipe = Recipe(SchemeSpec(method, {"samples": 4, "sample_length": 32} | parameters))
+    with gpu():
+        run_job(model, tmp_path / "gpu", recipe, device="cuda")
+    run_job(model, tmp_path / "cpu", recipe)
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("gpu", "cpu"))
+    assert [name for name, tensor in theirs.items() if not torch.equal(ours[name], tensor)] == []
 
 
 def run_out_of_memory_once(monkeypatch: pytest.MonkeyPatch, at: str, layers: list[str]) -> None:
@@ -297,10 +324,9 @@ def run_out_of_memory_once(monkeypatch: pytest.MonkeyPatch, at: str, layers: lis
 
 @pytest.mark.parametrize("at", ["loading", "capture", "writing", "advancing", "logits"])
 @pytest.mark.parametrize("method", ["GPTQ-4", "AWQ-4", "SmoothQuant-W8A8"])
-def test_a_device_that_runs_out_of_memory_hands_over_to_the_cpu(at, method, model, tmp_path, monkeypatch):
+def test_a_gpu_that_runs_out_of_memory_hands_over_to_the_cpu(at, method, model, gpu, tmp_path, monkeypatch):
     """Nothing that is finished is done again, and what is written is what a run on the CPU writes."""
     from quantgui.calibration.walk import Walk
-    from quantgui.pipeline import quantize
 
     events: list[Event] = []
     layers: list[str] = []
@@ -314,10 +340,10 @@ def test_a_device_that_runs_out_of_memory_hands_over_to_the_cpu(at, method, mode
     sizes = SMALL if method != "SmoothQuant-W8A8" else {"samples": 4, "sample_length": 32}
     recipe = Recipe(SchemeSpec(method, sizes))
     plain = run_job(model, tmp_path / "plain", recipe)
-    monkeypatch.setattr(quantize, "choose_device", lambda _: SECOND_DEVICE)
     monkeypatch.setattr(Walk, "move", lambda walk, device: (targets.append(device), real_move(walk, device))[0])
     run_out_of_memory_once(monkeypatch, at, layers)
-    run(QuantizeJob(str(model), str(tmp_path / "out"), recipe, verify=False), follow)
+    with gpu():
+        run(QuantizeJob(str(model), str(tmp_path / "out"), recipe, verify=False, device="cuda"), follow)
 
     assert targets == [torch.device("cpu")]
     assert layers == ["Layer 1 of 2", "Layer 2 of 2", *([] if at in ("loading", "logits") else ["Layer 2 of 2"])]
@@ -328,7 +354,7 @@ def test_a_device_that_runs_out_of_memory_hands_over_to_the_cpu(at, method, mode
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.quantized is not None
-    (told,) = [warning for warning in finished.quantized.warnings if "cpu:0 ran out of memory" in warning]
+    (told,) = [warning for warning in finished.quantized.warnings if "cuda:0 ran out of memory" in warning]
     assert Log(told, "warning") in events
     progress = [event.done_bytes for event in events if isinstance(event, Progress)]
     assert progress[-1] == open_checkpoint(model).nbytes
