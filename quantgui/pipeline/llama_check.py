@@ -9,7 +9,7 @@ from quantgui.checkpoint.regular_file import is_file
 from quantgui.formats.gguf.llama_library import library_version
 from quantgui.formats.gguf.runtime.llama import LlamaModel
 from quantgui.pipeline.source import source_folder
-from quantgui.types import Checkpoint, SourceKind
+from quantgui.types import Checkpoint, SourceKind, UserError
 
 GREEDY_TOKENS = 8
 PROMPT_TOKENS = 16
@@ -46,14 +46,17 @@ def check_in_llama(path: Path, source: Checkpoint) -> LlamaFindings:
 
 
 def _run(model: LlamaModel, source: Checkpoint) -> tuple[str, ...]:
-    """A few tokens, each the likeliest; an encoder reads a text. What fails is that a result is not finite."""
+    """A few tokens, each the likeliest; an encoder reads a text first. What fails is that a result is not finite."""
     import numpy as np
 
     tokens = [token % model.vocabulary_size for token in range(PROMPT_TOKENS)]
-    if not predicts_text(source):
+    if not (predicts_text(source) and model.has_decoder):
         with model.encoder(CONTEXT) as context:
             return () if np.isfinite(context.embeddings(tokens)).all() else ("its vectors are not finite",)
     with model.context(CONTEXT) as context:
+        if model.has_encoder:
+            context.encode(tokens)
+            tokens = [model.decoder_start]
         for _ in range(GREEDY_TOKENS):
             logits = context.logits(tokens)
             if not np.isfinite(logits).all():
@@ -70,6 +73,15 @@ def predicts_text(source: Checkpoint) -> bool:
     if source.kind is SourceKind.GGUF:
         return config.raw.get(f"{config.model_type}.attention.causal") is not False
     return "bert" not in config.model_type
+
+
+def check_continues(model: LlamaModel) -> None:
+    """Raises UserError for a model with an encoder, alone or before a decoder: it does not continue texts."""
+    if model.has_encoder or not model.has_decoder:
+        raise UserError(
+            "The model reads a text with an encoder, so it cannot continue one.",
+            hint="Choose a model that predicts the next token.",
+        )
 
 
 def _other_tokens(model: LlamaModel, source: Checkpoint) -> tuple[tuple[str, ...], int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from quantgui.formats.gguf.runtime.llama import LlamaModel
+from quantgui.pipeline.llama_check import check_continues
 from quantgui.quality.perplexity import LikelihoodSum
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ def score_gguf(
     """Scores token ids [n] in contiguous windows of `context`, each token but a window's first given those before it.
 
     A shorter rest at the end is scored as well. The cache and attention are llama.cpp's defaults, as people run it.
+    Raises UserError for models with an encoder.
     """
     import torch
 
+    check_continues(model)
     result = LikelihoodSum()
     batch = max(1, min(context, LOGITS_BYTES // (4 * model.vocabulary_size)))
     with model.context(context, batch=batch, threads=threads or psutil.cpu_count(logical=False) or 1) as running:

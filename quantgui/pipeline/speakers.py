@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from quantgui.formats.gguf.runtime.llama import LlamaContext, LlamaModel
 from quantgui.pipeline.device import choose_device
 from quantgui.pipeline.library_model import load_model
+from quantgui.pipeline.llama_check import check_continues
 from quantgui.quality.text import load_tokenizer
 
 if TYPE_CHECKING:
@@ -67,9 +68,14 @@ class LlamaSpeaker:
 
 @contextmanager
 def llama_speaker(path: Path, length: int, threads: int) -> Iterator[LlamaSpeaker]:
-    """Opens a GGUF file with room for `length` tokens, at most what the model was trained for."""
-    with LlamaModel(path) as model, model.context(min(length, model.context_length), threads=threads) as context:
-        yield LlamaSpeaker(model, context)
+    """Opens a GGUF file with room for `length` tokens, at most what the model was trained for.
+
+    Raises UserError for models with an encoder.
+    """
+    with LlamaModel(path) as model:
+        check_continues(model)
+        with model.context(min(length, model.context_length), threads=threads) as context:
+            yield LlamaSpeaker(model, context)
 
 
 class TransformersSpeaker:

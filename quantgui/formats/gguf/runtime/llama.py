@@ -18,6 +18,8 @@ from quantgui.types import UserError
 _ABORTED = 2
 """What `llama_decode` returns when the abort callback asked it to stop."""
 _POOLING_NONE = 0
+_NO_VOCABULARY = 0
+"""`LLAMA_VOCAB_TYPE_NONE`."""
 
 
 class AbortedError(Exception):
@@ -69,11 +71,6 @@ class LlamaModel:
         return self._api.llama_model_n_embd(self._model)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of all tensors."""
-        return self._api.llama_model_size(self._model)
-
-    @property
     def bos(self) -> int | None:
         """The token that begins a text, None where there is none."""
         return _token(self._api.llama_vocab_bos(self._vocabulary))
@@ -89,17 +86,35 @@ class LlamaModel:
         return self._api.llama_vocab_get_add_bos(self._vocabulary)
 
     @property
-    def chat_template(self) -> str | None:
-        """The Jinja template of the file, None where it has none."""
-        text = self._api.llama_model_chat_template(self._model, None)
-        return text.decode("utf-8", "replace") if text else None
+    def has_encoder(self) -> bool:
+        """Whether a text must be read by `LlamaContext.encode` before the decoder answers it (T5)."""
+        return self._api.llama_model_has_encoder(self._model)
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether the model predicts tokens at all (T5's encoder alone does not)."""
+        return self._api.llama_model_has_decoder(self._model)
+
+    @property
+    def decoder_start(self) -> int:
+        """The token with which the answer of a model with an encoder begins."""
+        start = _token(self._api.llama_model_decoder_start_token(self._model))
+        return start if start is not None else self.bos or 0
 
     def ends_generation(self, token: int) -> bool:
         """Whether a model that says this token has finished (end of text, of turn or of message)."""
         return self._api.llama_vocab_is_eog(self._vocabulary, token)
 
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
-        """Token ids of `text`; `parse_special` reads "<|im_end|>" as one token instead of as text."""
+        """Token ids of `text`; `parse_special` reads "<|im_end|>" as one token instead of as text.
+
+        Raises UserError for a model without a tokenizer (llama.cpp would end the process).
+        """
+        if self._api.llama_vocab_type(self._vocabulary) == _NO_VOCABULARY:
+            raise UserError(
+                "The file has no tokenizer, so text cannot be turned into the model's tokens.",
+                hint="Convert the original model again, with its tokenizer files in the folder.",
+            )
         data = text.encode("utf-8")
         room = len(data) + 8
         for _ in range(2):
@@ -218,12 +233,16 @@ class LlamaContext:
                 parts.append(_floats(address, int(wanted.sum()), self._model.vocabulary_size))
         return np.concatenate(parts)
 
+    def encode(self, tokens: Sequence[int]) -> None:
+        """Lets the encoder read a whole text, which the decoder's next tokens answer."""
+        ids = np.asarray(tokens, np.int32)
+        self._check(self._api.llama_encode(self._context, _batch(ids, np.ones(len(ids), np.int8))))
+
     def embeddings(self, tokens: Sequence[int]) -> np.ndarray:
         """The encoder's output float32 [n, embedding size] for one whole text."""
-        ids = np.asarray(tokens, np.int32)
         self._api.llama_set_embeddings(self._context, True)
-        self._check(self._api.llama_encode(self._context, _batch(ids, np.ones(len(ids), np.int8))))
-        return _floats(self._api.llama_get_embeddings(self._context), len(ids), self._model.embedding_size)
+        self.encode(tokens)
+        return _floats(self._api.llama_get_embeddings(self._context), len(tokens), self._model.embedding_size)
 
     def _check(self, code: int) -> None:
         if code == _ABORTED:
