@@ -15,7 +15,7 @@ from quantgui.formats.gguf.key_values import encode_keys
 from quantgui.formats.gguf.metadata import model_keys
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.source import vocabulary_of
-from quantgui.formats.gguf.tokenizer import vocabulary_keys
+from quantgui.formats.gguf.tokenizer import tokenizer_files, vocabulary_keys
 from quantgui.types import Checkpoint, ModelConfig, SourceKind, UserError
 
 FIXED_BYTES = 4 + 4 + 8 + 8
@@ -29,11 +29,9 @@ ESTIMATE_BAND = 0.12
 
 _TEXT_LENGTH = 8
 """GGUF states the length of every text in 8 bytes."""
-_FILES = (
-    *("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "vocab.txt"),
-    *("vocab.json", "merges.txt", "tekken.json", "modules.json"),
-)
-"""What the keys are made of."""
+_States = tuple[tuple[str, int, int], ...]
+_MODEL_FILES = ("config.json", "modules.json", "1_Pooling/config.json")
+"""What the keys are made of beside the tokenizer's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,13 @@ def _known_keys(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> KeySiz
     path = Path(checkpoint.path)
     folder = path if path.is_dir() else path.parent
     rows = next((tensor.shape[0] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
-    return _of_files(checkpoint.name, checkpoint.path, config, rows, tuple(_changed(folder / name) for name in _FILES))
+    files = (*tokenizer_files(folder), *(folder / name for name in _MODEL_FILES))
+    return _of_files(checkpoint.name, checkpoint.path, config, rows, tuple(_state(path) for path in files))
 
 
 @lru_cache(maxsize=8)
-def _of_files(name: str, path: str, config: ModelConfig, rows: int, changed: tuple[int, ...]) -> KeySize:
-    """Of the files beside a checkpoint; `changed`, when each was written, keeps the cache honest."""
+def _of_files(name: str, path: str, config: ModelConfig, rows: int, states: _States) -> KeySize:
+    """Of the files beside a checkpoint; `states`, of each file, keep the cache honest."""
     checkpoint = Checkpoint(name, SourceKind.FOLDER, path, (), config)
     try:
         vocabulary = len(encode_keys(vocabulary_keys(vocabulary_of(checkpoint, rows))))
@@ -80,11 +79,13 @@ def _of_files(name: str, path: str, config: ModelConfig, rows: int, changed: tup
         return KeySize(vocabulary + MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
 
 
-def _changed(path: Path) -> int:
+def _state(path: Path) -> tuple[str, int, int]:
+    """Name, bytes and time of writing in nanoseconds; zeros where there is no such file."""
     try:
-        return path.stat().st_mtime_ns
+        found = path.stat()
     except OSError:
-        return 0
+        return path.name, 0, 0
+    return path.name, found.st_size, found.st_mtime_ns
 
 
 def estimated_size(config: ModelConfig | None) -> KeySize:

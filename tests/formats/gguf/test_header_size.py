@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from quantgui.checkpoint import open_checkpoint
+from quantgui.formats.gguf import header_size as header_module
 from quantgui.formats.gguf.file_types import FILE_TYPES, file_type
 from quantgui.formats.gguf.header_size import MODEL_KEYS_BYTES, estimated_size, header_size
 from quantgui.formats.gguf.plan import plan_gguf
@@ -35,6 +36,63 @@ def test_the_header_of_a_folder_is_known_to_the_byte_and_follows_its_files(demo)
     before = size()
     (demo / "chat_template.jinja").write_text("{{ x }}")
     assert size() == before + 8 + len("tokenizer.chat_template") + 4 + 8 + len("{{ x }}")
+
+
+def put(folder, files):
+    """Writes files by their name, and removes those without a content."""
+    for name, content in files.items():
+        if content is None:
+            (folder / name).unlink()
+            continue
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def predicted(folder):
+    """The header's size as the window shows it, which is the size that a first look would give."""
+    checkpoint = open_checkpoint(folder)
+    size = header_size(checkpoint, tensors_of(checkpoint))
+    header_module._of_files.cache_clear()
+    assert header_size(checkpoint, tensors_of(checkpoint)) == size
+    return size
+
+
+MORE_ENDS = json.dumps({**json.loads((resource("demo_model") / "config.json").read_text()), "eos_token_id": [0, 1]})
+SENTENCE_PIECE = b"\n\x03\n\x01a"  # a model of one piece, "a"
+TEKKEN = {
+    "config": {"pattern": "x", "default_vocab_size": 2, "default_num_special_tokens": 1},
+    "vocab": [{"rank": 0, "token_bytes": "AA=="}],
+    "special_tokens": [{"rank": 0, "token_str": "<s>"}],
+}
+MORE_TEMPLATES = "additional_chat_templates/rag.jinja"
+POOLING = '[{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]'
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "content"),
+    [
+        ({}, "config.json", MORE_ENDS),
+        ({}, "tokenizer_config.json", '{"eos_token": "<|end|>", "chat_template": "x"}'),
+        ({}, "chat_template.json", '{"chat_template": "x"}'),
+        ({"chat_template.jinja": "x"}, "chat_template.jinja", "xyz"),
+        ({"chat_template.jinja": "x"}, MORE_TEMPLATES, "x"),
+        ({"chat_template.jinja": "x", MORE_TEMPLATES: "x"}, MORE_TEMPLATES, "xyz"),
+        ({"modules.json": POOLING}, "1_Pooling/config.json", '{"pooling_mode_mean_tokens": true}'),
+        ({"tokenizer.json": None}, "tokenizer.model", SENTENCE_PIECE),
+        ({"tokenizer.json": None}, "spiece.model", SENTENCE_PIECE),
+        ({"tokenizer.json": None}, "sentencepiece.bpe.model", SENTENCE_PIECE),
+        ({"tokenizer.json": None}, "tekken.json", json.dumps(TEKKEN)),
+        ({"tokenizer.json": None}, "vocab.txt", "a\nb"),
+        ({"tokenizer.json": None, "merges.txt": "a b"}, "vocab.json", '{"a": 0, "b": 1, "ab": 2}'),
+        ({"tokenizer.json": None, "vocab.json": '{"a": 0}'}, "merges.txt", "#version: 0.2"),
+        ({"tokenizer.json": None, "vocab.json": '{"a": 0}', "merges.txt": ""}, "added_tokens.json", '{"<a>": 1}'),
+    ],
+)
+def test_the_prediction_follows_every_file_it_is_made_of(demo, before, changed, content):
+    put(demo, before)
+    size = predicted(demo)
+    put(demo, {changed: content})
+    assert predicted(demo) != size
 
 
 def test_every_type_is_predicted_as_it_will_be_planned(demo):

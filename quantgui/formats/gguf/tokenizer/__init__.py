@@ -9,13 +9,18 @@ from typing import Any
 
 from quantgui.formats.gguf.tokenizer.algorithms import vocabulary_of
 from quantgui.formats.gguf.tokenizer.differences import check_bytes, differences
-from quantgui.formats.gguf.tokenizer.files import sentence_piece_file, tokenizer_json, tokenizer_settings
+from quantgui.formats.gguf.tokenizer.files import (
+    sentence_piece_file,
+    tokenizer_files,
+    tokenizer_json,
+    tokenizer_settings,
+)
 from quantgui.formats.gguf.tokenizer.sentence_piece import read_sentence_piece
 from quantgui.formats.gguf.tokenizer.special import added_tokens, chat_templates, special_tokens, with_stated_ends
 from quantgui.formats.gguf.tokenizer.vocabulary import Vocabulary, padded_to, vocabulary_keys
 from quantgui.types import UserError
 
-__all__ = ["Vocabulary", "read_vocabulary", "vocabulary_keys"]
+__all__ = ["Vocabulary", "read_vocabulary", "tokenizer_files", "vocabulary_keys"]
 
 _ODD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What reading a file that is no tokenizer.json (or an odd one) may raise."""

@@ -15,6 +15,9 @@ from quantgui.types import UserError
 MAX_TOKENIZER_BYTES = 128 * 2**20
 """The largest tokenizer.json of a real model takes 35 MB."""
 SENTENCE_PIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+TEMPLATE = "chat_template.jinja"
+OLD_TEMPLATE = "chat_template.json"
+_ADDED = "added_tokens.json"
 _BYTE_LEVEL: Mapping[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 _WORD_PIECE_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -62,6 +65,18 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
     return {**tekken.SETTINGS, **settings} if alone else settings
 
 
+def tokenizer_files(folder: Path) -> list[Path]:
+    """All files that say something about a tokenizer, whether they are there or not."""
+    names = ("tokenizer.json", "tokenizer_config.json", tekken.FILE, "vocab.json", "merges.txt", "vocab.txt", _ADDED)
+    listed = [folder / name for name in (*names, *SENTENCE_PIECE, TEMPLATE, OLD_TEMPLATE)]
+    return listed + more_templates(folder)
+
+
+def more_templates(folder: Path) -> list[Path]:
+    """The files of named chat templates."""
+    return sorted((folder / "additional_chat_templates").glob("*.jinja"))
+
+
 def sentence_piece_file(folder: Path) -> Path | None:
     """The SentencePiece model of a folder, None where it has none."""
     return next((folder / name for name in SENTENCE_PIECE if is_file(folder / name)), None)
@@ -75,7 +90,7 @@ def _old_added_tokens(folder: Path) -> list[dict[str, Any]]:
         {**entry, "id": int(token)} for token, entry in entries if token.isdecimal() and isinstance(entry, Mapping)
     ]
     listed = {entry["id"] for entry in found}
-    more = read_json(folder / "added_tokens.json")
+    more = read_json(folder / _ADDED)
     return found + [{"id": token, "content": text} for text, token in more.items() if token not in listed]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quantgui.checkpoint.regular_file import is_file, read_capped
-from quantgui.formats.gguf.tokenizer.files import read_json
+from quantgui.formats.gguf.tokenizer.files import OLD_TEMPLATE, TEMPLATE, more_templates, read_json
 from quantgui.formats.gguf.tokenizer.vocabulary import TokenKind, Vocabulary
 
 NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -71,13 +71,13 @@ def added_tokens(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[s
 
 def chat_templates(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """Chat templates by name, the default one under "": the file beside the tokenizer, else its settings."""
-    path = folder / "chat_template.jinja"
+    path = folder / TEMPLATE
     if is_file(path):
         found = {"": read_capped(path, MAX_TEMPLATE_BYTES).decode("utf-8", "replace")}
-        for more in sorted((folder / "additional_chat_templates").glob("*.jinja")):
+        for more in more_templates(folder):
             found[more.stem] = read_capped(more, MAX_TEMPLATE_BYTES).decode("utf-8", "replace")
         return found
-    stated = settings.get("chat_template") or read_json(folder / "chat_template.json").get("chat_template")
+    stated = settings.get("chat_template") or read_json(folder / OLD_TEMPLATE).get("chat_template")
     if isinstance(stated, str):
         return {"": stated}
     if not isinstance(stated, list):
