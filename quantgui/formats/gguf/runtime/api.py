@@ -21,7 +21,6 @@ MAX_LOG_LINES = 40
 _PROBLEMS = (3, 4)
 """`enum ggml_log_level`: warning and error."""
 
-AbortCallback = ctypes.CFUNCTYPE(ctypes.c_bool, _POINTER)
 _LogCallback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, _POINTER)
 _log: deque[str] = deque(maxlen=MAX_LOG_LINES)
 
@@ -98,7 +97,6 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "llama_free": (None, (_POINTER,)),
     "llama_get_memory": (_POINTER, (_POINTER,)),
     "llama_memory_clear": (None, (_POINTER, ctypes.c_bool)),
-    "llama_set_abort_callback": (None, (_POINTER, _POINTER, _POINTER)),
     "llama_set_embeddings": (None, (_POINTER, ctypes.c_bool)),
     "llama_encode": (_INT, (_POINTER, Batch)),
     "llama_decode": (_INT, (_POINTER, Batch)),

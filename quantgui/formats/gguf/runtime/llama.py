@@ -5,25 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from quantgui.formats.gguf.runtime.api import AbortCallback, Batch, ContextParameters, llama_api, recent_log
+from quantgui.formats.gguf.runtime.api import Batch, ContextParameters, llama_api, recent_log
 from quantgui.schemes.ggml_types import BY_NAME
 from quantgui.types import UserError
 
-_ABORTED = 2
-"""What `llama_decode` returns when the abort callback asked it to stop."""
 _POOLING_NONE = 0
 _NO_VOCABULARY = 0
 """`LLAMA_VOCAB_TYPE_NONE`."""
-
-
-class AbortedError(Exception):
-    """The abort callback said stop while the model was computing."""
 
 
 class LlamaModel:
@@ -145,18 +139,14 @@ class LlamaModel:
         threads: int = 1,
         cache_type: str = "F16",
         flash_attention: bool | None = None,
-        abort: Callable[[], bool] | None = None,
     ) -> Iterator[LlamaContext]:
-        """Room for a text of `length` tokens. For exact logits: `cache_type="F32"`, `flash_attention=False`.
-
-        `abort` is asked between the operations of a batch; True raises AbortedError out of `logits`.
-        """
+        """Room for a text of `length` tokens. For exact logits: `cache_type="F32"`, `flash_attention=False`."""
         parameters = self._api.llama_context_default_params()
         parameters.context, parameters.batch, parameters.micro_batch = length, min(batch, length), min(batch, length)
         parameters.threads = parameters.threads_batch = threads
         parameters.type_k = parameters.type_v = BY_NAME[cache_type].id
         parameters.flash_attention = -1 if flash_attention is None else int(flash_attention)
-        opened = LlamaContext(self, parameters, abort)
+        opened = LlamaContext(self, parameters)
         try:
             yield opened
         finally:
@@ -169,7 +159,7 @@ class LlamaModel:
         parameters.context = parameters.batch = parameters.micro_batch = length
         parameters.threads = parameters.threads_batch = threads
         parameters.pooling, parameters.flash_attention = _POOLING_NONE, 0
-        opened = LlamaContext(self, parameters, None)
+        opened = LlamaContext(self, parameters)
         try:
             yield opened
         finally:
@@ -179,7 +169,7 @@ class LlamaModel:
 class LlamaContext:
     """The state of one text: what was decoded so far is kept until `clear`. Made by `LlamaModel.context`."""
 
-    def __init__(self, model: LlamaModel, parameters: ContextParameters, abort: Callable[[], bool] | None) -> None:
+    def __init__(self, model: LlamaModel, parameters: ContextParameters) -> None:
         self._api = llama_api()
         self._model = model
         self._batch = parameters.batch
@@ -188,9 +178,6 @@ class LlamaContext:
             raise UserError(
                 "llama.cpp cannot make room for the text.", hint="Try a shorter context.", details=recent_log()
             )
-        self._abort = AbortCallback(lambda _: abort()) if abort is not None else None
-        if self._abort is not None:
-            self._api.llama_set_abort_callback(self._context, ctypes.cast(self._abort, ctypes.c_void_p), None)
         self._used = 0
 
     def close(self) -> None:
@@ -204,11 +191,6 @@ class LlamaContext:
         """Tokens there is room for."""
         return self._api.llama_n_ctx(self._context)
 
-    @property
-    def used(self) -> int:
-        """Tokens decoded since the last `clear`."""
-        return self._used
-
     def clear(self) -> None:
         """Forgets the text."""
         self._api.llama_memory_clear(self._api.llama_get_memory(self._context), True)
@@ -217,7 +199,7 @@ class LlamaContext:
     def logits(self, tokens: Sequence[int], *, every: bool = False) -> np.ndarray:
         """Decodes tokens after those before; float32 logits [1, vocabulary] of the last, or of `every` [n, vocabulary].
 
-        Raises AbortedError, UserError where the context is full or llama.cpp fails.
+        Raises UserError where the context is full or llama.cpp fails.
         """
         if self._used + len(tokens) > self.length:
             raise UserError(f"The text is longer than the context of {self.length:,} tokens.")
@@ -245,8 +227,6 @@ class LlamaContext:
         return _floats(self._api.llama_get_embeddings(self._context), len(tokens), self._model.embedding_size)
 
     def _check(self, code: int) -> None:
-        if code == _ABORTED:
-            raise AbortedError
         if code:
             raise UserError("llama.cpp could not compute the next tokens.", details=f"code {code}\n{recent_log()}")
 
