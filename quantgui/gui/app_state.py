@@ -254,11 +254,15 @@ class AppState(QObject):
         output: str = "",
         *,
         overwrite: bool = False,
+        requantize: bool = False,
         verify: bool = True,
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
-        """Quantize the open model by the recipe into `output` ("" is the default place)."""
+        """Quantize the open model by the recipe into `output` ("" is the default place).
+
+        `requantize` is the explicit yes to rounding a GGUF file that is quantized already.
+        """
         if (source := self._source()) is not None:
             job = QuantizeJob(
                 source=source,
@@ -267,6 +271,7 @@ class AppState(QObject):
                 device=device or self._settings.device,
                 threads=threads or self._settings.threads,
                 overwrite=overwrite,
+                allow_requantize=requantize,
                 verify=verify,
                 cache=str(self.cache_folder),
             )

@@ -68,11 +68,15 @@ def check_source(job: QuantizeJob, checkpoint: Checkpoint) -> None:
             f"“{checkpoint.name}” holds no tokenizer, and llama.cpp loads no model without one.",
             hint="Start from the model's folder, or from a GGUF file that was made with its tokenizer.",
         )
-    if checkpoint.config is not None and checkpoint.config.quantization and not job.allow_requantize:
-        raise UserError(
-            f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss.",
-            hint="Start from the F16, BF16 or F32 file, or allow it with --allow-requantize.",
-        )
+    if (again := rounds_again(checkpoint)) and not job.allow_requantize:
+        raise UserError(again, hint="Start from the F16, BF16 or F32 file, or allow it with --allow-requantize.")
+
+
+def rounds_again(checkpoint: Checkpoint) -> str:
+    """What to know before a GGUF file that is quantized is quantized again; "" for every other source."""
+    if checkpoint.kind is not SourceKind.GGUF or checkpoint.config is None or not checkpoint.config.quantization:
+        return ""
+    return f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss."
 
 
 def check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:

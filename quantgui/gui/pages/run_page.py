@@ -30,7 +30,6 @@ from quantgui.types import UserError
 LIBRARY_WIDTH = 330
 REDRAW_MS = 100
 CLOCK_MS = 1000
-_ASKS = "Something of this name is there already: replace it, or use another name."
 _BEING_COMPUTED = "The importance matrix is being computed; the run can start when it is ready."
 
 
@@ -176,11 +175,11 @@ class RunPage(QWidget):
     def _show_preparation(self) -> None:
         self._panels.setCurrentIndex(0)
         plan, objection = self._prepare.plan, self._prepare.objection
-        asks = self._prepare.is_place_taken
+        question = self._prepare.question
         if self._state.plans.is_pending:
             self._frame.set_title("Planning the run …")
         elif self._state.checkpoint is not None and plan.error is None:
-            words = _ASKS if asks else "Nothing is written before you press Quantize."
+            words = question or "Nothing is written before you press Quantize."
             self._frame.set_title(finding(plan, self._state.recipe), words)
         else:
             self._frame.set_title("This run cannot start yet")
@@ -188,7 +187,7 @@ class RunPage(QWidget):
         if remedy is not None and self._state.importance.job is not None:
             self._frame.set_title(finding(plan, self._state.recipe), _BEING_COMPUTED)
             objection = None
-        self._frame.show_error(None if asks else objection, remedy=remedy)
+        self._frame.show_error(None if question else objection, remedy=remedy)
         busy = self._state.runs.busy_words(self._state.runs.main)
         self._start.setEnabled(self._prepare.is_ready and not busy)
         self._start.setToolTip(busy or "Ctrl+R")

@@ -19,12 +19,13 @@ from PySide6.QtWidgets import (
 from quantgui import units
 from quantgui.gui.app_state import AppState
 from quantgui.gui.recipe.plan import RecipePlan
+from quantgui.gui.run.consent import Consent
 from quantgui.gui.run.places import Place, devices, look_at, unused_name
 from quantgui.gui.run_times import time_words
 from quantgui.gui.widgets.buttons import button, link
 from quantgui.gui.widgets.card import Card
 from quantgui.gui.widgets.facts import Fact, Facts
-from quantgui.gui.widgets.text import label, muted
+from quantgui.gui.widgets.text import muted
 from quantgui.jobs.job import QuantizeJob
 from quantgui.pipeline import gguf_preflight, preflight
 from quantgui.quant.assignment import is_gguf
@@ -34,6 +35,8 @@ from quantgui.types import Checkpoint, UserError
 _WORDS_WIDTH = 92  # as wide as the words of the facts above
 FILE_FILTER = "GGUF (*.gguf)"
 _ASK_HERE = QFileDialog.Option.DontConfirmOverwrite  # the panel itself asks whether to replace what is there
+_ASKS_PLACE = "Something of this name is there already: replace it, or use another name."
+_ASKS_AGAIN = "Say whether the weights are to be rounded a second time, or start from the original."
 _CHECK_FOLDER = "Check the result: load it in a new process and compare every weight"
 _CHECK_FILE = "Check the result: llama.cpp loads it in a new process and computes with it"
 
@@ -53,10 +56,10 @@ class PreparePanel(QWidget):
         self._output_title = muted(wrap=False)
         self._output.textEdited.connect(self._typed)
         self._output.textChanged.connect(self._look)
-        self._taken = QWidget()
-        self._taken_words = label(wrap=True)
-        self._replace = QCheckBox("Replace it")
+        self._replace = Consent("Replace it", link("Use a new name", self._use_new_name))
         self._replace.toggled.connect(self._check)
+        self._again = Consent("Round it again")
+        self._again.toggled.connect(self._check)
         self._room = muted()
         self._notes = muted()
         self._device = QComboBox()
@@ -89,9 +92,11 @@ class PreparePanel(QWidget):
         return self._objection is None and not self._state.plans.is_pending
 
     @property
-    def is_place_taken(self) -> bool:
-        """Whether something is at the output folder and nobody has agreed to replace it: a question, not an error."""
-        return not self._taken.isHidden() and not self._replace.isChecked()
+    def question(self) -> str:
+        """What somebody has to agree to before the run can start, which is no error; "" where there is nothing."""
+        if self._replace.is_open:
+            return _ASKS_PLACE
+        return _ASKS_AGAIN if self._again.is_open else ""
 
     def start(self) -> None:
         """Start the run as it is set up here; does nothing while there is an objection."""
@@ -99,7 +104,8 @@ class PreparePanel(QWidget):
         if self.is_ready:
             self._state.start_quantize(
                 self._output_path(),
-                overwrite=self._replace.isChecked(),
+                overwrite=self._replace.is_given,
+                requantize=self._again.is_given,
                 verify=self._verify.isChecked(),
                 device=self._device.currentData(),
             )
@@ -136,6 +142,7 @@ class PreparePanel(QWidget):
         layout.setSpacing(14)
         what = Card("What will happen")
         what.body.addWidget(self._facts)
+        what.body.addWidget(self._again)
         what.body.addWidget(self._notes)
         layout.addWidget(what)
         where = Card("Where it goes")
@@ -150,7 +157,7 @@ class PreparePanel(QWidget):
         folder.addWidget(button("Choose…", self._choose_folder, icon="folder"))
         grid.addWidget(self._output_title, 0, 0)
         grid.addLayout(folder, 0, 1)
-        grid.addWidget(self._taken, 1, 1)
+        grid.addWidget(self._replace, 1, 1)
         grid.addWidget(self._room, 2, 1)
         grid.addWidget(muted("Computes on", wrap=False), 3, 0)
         row = QHBoxLayout()
@@ -161,11 +168,6 @@ class PreparePanel(QWidget):
         where.body.addLayout(grid)
         layout.addWidget(where)
         layout.addStretch(1)
-        taken = QHBoxLayout(self._taken)
-        taken.setContentsMargins(0, 0, 0, 0)
-        taken.addWidget(self._taken_words, 1)
-        taken.addWidget(self._replace)
-        taken.addWidget(link("Use a new name", self._use_new_name))
 
     def _typed(self) -> None:
         self._is_default = False
@@ -191,15 +193,14 @@ class PreparePanel(QWidget):
             place = look_at(self._output.text().strip() or self._state.default_output())
         except OSError:
             place = None
-        is_taken = place is not None and bool(place.taken)
-        is_replaceable = place is not None and place.is_replaceable
-        self._taken.setVisible(is_taken)
-        self._replace.setVisible(is_replaceable)
-        if not is_replaceable:
-            self._replace.setChecked(False)
         if place is not None:
-            self._taken_words.setText(place.taken)
+            self._replace.ask(place.taken, may_agree=place.is_replaceable)
             self._room.setText(_room(place, self.plan.bytes_after))
+        else:
+            self._replace.ask("")
+        checkpoint = self._state.checkpoint
+        asks = checkpoint is not None and is_gguf(self._state.recipe)
+        self._again.ask(gguf_preflight.rounds_again(checkpoint) if checkpoint is not None and asks else "")
         self._check()
 
     def _check(self) -> None:
@@ -213,7 +214,11 @@ class PreparePanel(QWidget):
         elif self._objection is None and not self._state.plans.is_pending:
             assignments = [planned.assignment for planned in self.plan.tensors]
             job = QuantizeJob(
-                checkpoint.path, self._output_path(), self._state.recipe, overwrite=self._replace.isChecked()
+                checkpoint.path,
+                self._output_path(),
+                self._state.recipe,
+                overwrite=self._replace.is_given,
+                allow_requantize=self._again.is_given,
             )
             try:
                 if is_gguf(job.recipe):

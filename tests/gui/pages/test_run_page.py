@@ -33,9 +33,11 @@ from quantgui.jobs.fold import RunState, fold, fold_all
 from quantgui.jobs.job import EvaluateJob, QuantizeJob
 from quantgui.jobs.run_record import write_run
 from quantgui.jobs.saved_training import training_file
+from quantgui.pipeline import run
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from tests.gui.tapes import quantize_tape, training_tape
 from tests.jobs import samples
+from tests.pipeline.gguf_models import write_wide_llama
 
 
 @pytest.fixture
@@ -97,8 +99,8 @@ def test_a_taken_folder_is_a_question_beside_the_field(page: RunPage, state: App
     write_run(output, samples.record(str(output)), [])
     page.set_up_again()
     assert not page._start.isEnabled()
-    assert "Replace" in page._prepare._replace.text() and page._prepare._replace.isVisible()
-    page._prepare._replace.setChecked(True)
+    assert "Replace" in page._prepare._replace.box.text() and page._prepare._replace.box.isVisible()
+    page._prepare._replace.box.setChecked(True)
     page._throttle.now()
     assert page._start.isEnabled()
     page._prepare._use_new_name()
@@ -107,12 +109,36 @@ def test_a_taken_folder_is_a_question_beside_the_field(page: RunPage, state: App
     assert page._prepare._output.text().endswith("-2")
 
 
+def test_rounding_a_second_time_takes_a_yes(
+    page: RunPage, state: AppState, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file = write_wide_llama(tmp_path / "wide"), tmp_path / "wide-Q8_0.gguf"
+    run(QuantizeJob(str(folder), str(file), Recipe(SchemeSpec("Q8_0")), verify=False), lambda event: None)
+    with qtbot.waitSignal(state.fit_changed, timeout=20_000):
+        state.open_model(str(file))
+    state.set_recipe(Recipe(SchemeSpec("Q4_K_M")))
+    page.set_up_again()
+    assert "already quantized; rounding it a second time adds to the loss" in words(page)
+    assert "--allow-requantize" not in words(page)
+    assert not page._start.isEnabled()
+    page._prepare._again.box.setChecked(True)
+    page._throttle.now()
+    assert page._start.isEnabled()
+    jobs: list[QuantizeJob] = []
+    monkeypatch.setattr(state._run, "start", jobs.append)
+    page._prepare.start()
+    assert jobs[0].allow_requantize
+    state.open_model(str(folder))
+    qtbot.waitUntil(lambda: not page._prepare._again.isVisible())
+    assert not page._prepare._again.is_given
+
+
 def test_files_of_others_cannot_be_replaced(page: RunPage, state: AppState) -> None:
     output = Path(state.default_output())
     output.mkdir(parents=True)
     (output / "thesis.tex").write_text("x")
     page.set_up_again()
-    assert not page._prepare._replace.isVisible()
+    assert page._prepare._replace.isVisible() and not page._prepare._replace.box.isVisible()
     assert not page._start.isEnabled()
 
 
