@@ -74,6 +74,7 @@ class ImatrixResult:
     tokens: int  # of the calibration text
     unreached: tuple[str, ...]  # weights with a matrix that no token reached
     seconds: float
+    missing: tuple[str, ...] = ()  # weights that are quantized and have no entry, as their inputs could not be seen
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Generation:
     prompt_seconds: float  # until the first token
     load_seconds: float
     peak_rss_bytes: int  # of the child, mapped weights included
+    fills_context: bool = False  # the model was trained for no longer text, so fewer tokens came than were asked for
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from quantgui.fit.kv_cache import kv_cache
 from quantgui.jobs.events import Generation, Stage, Started, TextPiece
 from quantgui.jobs.job import GenerateJob
 from quantgui.pipeline import Emit
@@ -23,7 +24,10 @@ LONGEST_PROMPT = 1 << 20
 
 
 def generate(job: GenerateJob, emit: Emit) -> Generation:
-    """The continuation of `job.prompt`. Raises UserError for models that predict no text and prompts without room."""
+    """The continuation of `job.prompt`, as far as the model's context goes.
+
+    Raises UserError for models that predict no text, and for prompts that are longer than the context or the memory.
+    """
     started = time.monotonic()
     emit(Stage("Loading the model"))
     checkpoint = open_source(job.source)
@@ -32,18 +36,40 @@ def generate(job: GenerateJob, emit: Emit) -> Generation:
         prompt = speaker.begin(job.prompt)
         if not prompt:
             raise UserError("The prompt has no tokens.", hint="Write a few words to be continued.")
+        most = _most_tokens(job, checkpoint, len(prompt))
+        speaker.make_room(len(prompt) + most - 1)
         loaded = time.monotonic()
         emit(Started(job.id, 0, 0))
-        return _write(job, speaker, prompt, loaded - started, emit)
+        return _write(job, speaker, prompt, most, loaded - started, emit)
 
 
-def _write(job: GenerateJob, speaker: Speaker, prompt: list[int], load_seconds: float, emit: Emit) -> Generation:
+def _most_tokens(job: GenerateJob, checkpoint: Checkpoint, prompt: int) -> int:
+    """How many tokens follow a prompt of so many; the last one need not be read, so it takes no place.
+
+    Raises UserError where the prompt alone is too long, and for too little memory.
+    """
+    context = checkpoint.config.context_length if checkpoint.config is not None else None
+    if context is not None and prompt > context:
+        raise UserError(
+            f"The prompt has {prompt:,} tokens, and is longer than the context of {context:,} tokens that the model "
+            "was trained for.",
+            hint="Shorten it.",
+        )
+    most = job.tokens if context is None else min(job.tokens, context - prompt + 1)
+    check_memory(checkpoint, prompt + most)
+    return most
+
+
+def _write(
+    job: GenerateJob, speaker: Speaker, prompt: list[int], most: int, load_seconds: float, emit: Emit
+) -> Generation:
+    """Up to `most` tokens, told as they come."""
     teller, process, sampler = ProgressTeller(emit), psutil.Process(), Sampler(job.temperature, job.seed)
     pieces: list[str] = []
     begun = time.monotonic()
     first = last = begun
     peak, count, tokens = 0, 0, prompt
-    while count < job.tokens:
+    while count < most:
         token = sampler.choose(speaker.logits(tokens))
         last = time.monotonic()
         first = last if not count else first
@@ -66,15 +92,14 @@ def _write(job: GenerateJob, speaker: Speaker, prompt: list[int], load_seconds: 
         prompt_seconds=first - begun,
         load_seconds=load_seconds,
         peak_rss_bytes=max(peak, process.memory_info().rss),
+        fills_context=count == most < job.tokens,
     )
 
 
 def _speaker(job: GenerateJob, checkpoint: Checkpoint) -> AbstractContextManager[Speaker]:
     threads = job.threads or psutil.cpu_count(logical=False) or 1
     if checkpoint.kind is SourceKind.GGUF:
-        # A token has at least one byte; the tokens that a model adds by itself are few.
-        room = len(job.prompt.encode()) + job.tokens + 8
-        return llama_speaker(Path(checkpoint.path), room, threads)
+        return llama_speaker(Path(checkpoint.path), threads)
     return transformers_speaker(source_folder(checkpoint), job.device, threads)
 
 
@@ -104,11 +129,21 @@ def check_runs(checkpoint: Checkpoint) -> None:
             f"“{checkpoint.name}” does not predict text ({architecture or 'no architecture stated'}).",
             hint="Choose a causal language model.",
         )
-    # transformers copies the weights, llama.cpp maps the file.
-    needed = checkpoint.nbytes if checkpoint.kind is SourceKind.GGUF else 2 * checkpoint.nbytes
+    check_memory(checkpoint)
+
+
+def check_memory(checkpoint: Checkpoint, tokens: int = 0) -> None:
+    """Raises UserError where the model, and what attention keeps of a text of so many tokens, are more than is free."""
+    is_gguf = checkpoint.kind is SourceKind.GGUF
+    weights = checkpoint.nbytes if is_gguf else 2 * checkpoint.nbytes  # llama.cpp maps the file, transformers copies it
+    cache, _ = kv_cache(checkpoint.config)
+    dtype = "f32" if checkpoint.dtype == "F32" and not is_gguf else "f16"
+    needed = weights + (cache.nbytes_for(tokens, 1, dtype) if cache is not None and tokens else 0)
     available = psutil.virtual_memory().available
-    if needed > available:
-        raise UserError(
-            f"Loading the model takes about {needed / GIB:.1f} GiB, and {available / GIB:.1f} GiB are free.",
-            hint="Close other programs, or use a machine with more memory.",
-        )
+    if needed <= available:
+        return
+    if weights <= available:
+        what, hint = f"A text of {tokens:,} tokens", "Ask for a shorter one, or close other programs."
+    else:
+        what, hint = "Loading the model", "Close other programs, or use a machine with more memory."
+    raise UserError(f"{what} takes about {needed / GIB:.1f} GiB, and {available / GIB:.1f} GiB are free.", hint=hint)

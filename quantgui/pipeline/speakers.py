@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,10 +23,14 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 class Speaker(Protocol):
-    """A loaded model in the middle of one text."""
+    """A model in the middle of one text: first the prompt's tokens, then room for them and what follows."""
 
     def begin(self, prompt: str) -> list[int]:
         """The token ids of the prompt."""
+        ...
+
+    def make_room(self, length: int) -> None:
+        """Loads what is not loaded yet, for a text of so many tokens."""
         ...
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
@@ -45,16 +49,22 @@ class Speaker(Protocol):
 class LlamaSpeaker:
     """A GGUF file in llama.cpp."""
 
-    def __init__(self, model: LlamaModel, context: LlamaContext) -> None:
-        self._model, self._context = model, context
+    def __init__(self, model: LlamaModel, threads: int, opened: ExitStack) -> None:
+        self._model, self._threads, self._opened = model, threads, opened
+        self._context: LlamaContext | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def begin(self, prompt: str) -> list[int]:
         """The token ids of the prompt."""
         return self._model.tokenize(prompt, add_special=True, parse_special=True)
 
+    def make_room(self, length: int) -> None:
+        """The cache, which is closed with the model."""
+        self._context = self._opened.enter_context(self._model.context(length, threads=self._threads))
+
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
         """Logits [vocabulary] for the next token."""
+        assert self._context is not None
         return self._context.logits(tokens)[-1]
 
     def ends(self, token: int) -> bool:
@@ -67,32 +77,34 @@ class LlamaSpeaker:
 
 
 @contextmanager
-def llama_speaker(path: Path, length: int, threads: int) -> Iterator[LlamaSpeaker]:
-    """Opens a GGUF file with room for `length` tokens, at most what the model was trained for.
-
-    Raises UserError for models with an encoder.
-    """
-    with LlamaModel(path) as model:
+def llama_speaker(path: Path, threads: int) -> Iterator[LlamaSpeaker]:
+    """Opens a GGUF file. Raises UserError for models with an encoder."""
+    with LlamaModel(path) as model, ExitStack() as opened:
         check_continues(model)
-        with model.context(min(length, model.context_length), threads=threads) as context:
-            yield LlamaSpeaker(model, context)
+        yield LlamaSpeaker(model, threads, opened)
 
 
 class TransformersSpeaker:
     """A Hugging Face folder in transformers, quantized ones as their library runs them."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
+        self._folder, self._device = folder, device
         self._tokenizer = load_tokenizer(folder)
-        self._model: Any = load_model(folder).to(device)
+        self._model: Any = None
         self._past: Any = None
+        self._ends: set[int] = set()
         self._line: list[int] = []  # tokens since the last line break
         self._shown = 0  # characters of their text that were given
-        ends = self._model.generation_config.eos_token_id
-        self._ends = set(ends) if isinstance(ends, list) else {ends}
 
     def begin(self, prompt: str) -> list[int]:
         """The token ids of the prompt."""
         return self._tokenizer(prompt, verbose=False).input_ids
+
+    def make_room(self, length: int) -> None:
+        """The model; its cache grows with the text."""
+        self._model = load_model(self._folder).to(self._device)
+        ends = self._model.generation_config.eos_token_id
+        self._ends = set(ends) if isinstance(ends, list) else {ends}
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
         """Logits [vocabulary] for the next token."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ from quantgui.pipeline.generate import generate
 from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, SchemeSpec
 from quantgui.types import UserError
+from tests.pipeline.gguf_models import write_byte_tokenizer
 
 pytestmark = pytest.mark.slow
 
 PROMPT = "The quick brown fox"
+POSITIONS = 16
 
 
 def ignore(event: Event) -> None:
@@ -66,12 +70,93 @@ def test_the_seed_decides_what_is_drawn(demo_gguf: Path) -> None:
         ({"temperature": -1.0}, "temperature"),
         ({"prompt": ""}, "no tokens"),
         ({"prompt": "x" * 2_000_000}, "too long"),
-        ({"prompt": "word " * 3000}, "longer than the context"),
+        ({"prompt": "word " * 3000}, "longer than the context of 1,024"),
     ],
 )
 def test_what_cannot_be_written_is_told(changes: dict, words: str, demo_gguf: Path) -> None:
     with pytest.raises(UserError, match=words):
         run(GenerateJob(**{"source": str(demo_gguf), "prompt": PROMPT, "threads": 1} | changes))
+
+
+@pytest.fixture(scope="module")
+def short_sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A GPT-2 with places for 16 tokens, each of one byte: the folder and the GGUF file made of it."""
+    import transformers
+
+    folder = tmp_path_factory.mktemp("short")
+    config = transformers.GPT2Config(
+        vocab_size=256, n_positions=POSITIONS, n_embd=32, n_layer=1, n_head=2, bos_token_id=None, eos_token_id=None
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder / "model")
+    write_byte_tokenizer(folder / "model")
+    path = folder / "short.gguf"
+    convert(QuantizeJob(str(folder / "model"), str(path), Recipe(SchemeSpec("GGUF-F32")), verify=False), ignore)
+    return folder / "model", path
+
+
+@pytest.mark.parametrize("source", [0, 1], ids=["transformers", "llama.cpp"])
+@pytest.mark.parametrize(
+    ("prompt", "wanted", "tokens"), [(10, 100, 7), (10, 7, 7), (10, 3, 3), (POSITIONS, 5, 1), (1, 100, POSITIONS)]
+)
+def test_a_text_ends_where_the_context_is_full(
+    source: int, prompt: int, wanted: int, tokens: int, short_sources: tuple[Path, Path]
+) -> None:
+    job = GenerateJob(str(short_sources[source]), "x" * prompt, wanted, temperature=1.0, threads=1)
+    generation, _ = run(job)
+    assert (generation.prompt_tokens, generation.tokens) == (prompt, tokens)
+    assert generation.fills_context == (tokens < wanted)
+
+
+def test_the_command_line_says_that_the_context_is_full(
+    short_sources: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", str(short_sources[1]), "--prompt", "xxxx", "--tokens", "100"]) == 0
+    assert f"{POSITIONS - 4 + 1} tokens" in (told := capfd.readouterr().err) and "fills the context" in told
+
+
+@pytest.mark.parametrize("source", [0, 1], ids=["transformers", "llama.cpp"])
+def test_a_prompt_beyond_the_context_is_told_before_the_model_runs(
+    source: int, short_sources: tuple[Path, Path]
+) -> None:
+    with pytest.raises(UserError, match=f"{POSITIONS + 1} tokens, and is longer than the context of {POSITIONS}"):
+        run(GenerateJob(str(short_sources[source]), "x" * (POSITIONS + 1), 1, threads=1))
+
+
+def with_context(path: Path, target: Path, length: int) -> Path:
+    """The bundled model with another statement of what it was trained for."""
+    key = b"llama.context_length" + struct.pack("<I", 4)
+    data = path.read_bytes()
+    assert data.count(key + struct.pack("<I", 1024)) == 1
+    target.write_bytes(data.replace(key + struct.pack("<I", 1024), key + struct.pack("<I", length)))
+    return target
+
+
+def test_room_is_made_for_tokens_and_not_for_bytes(
+    demo_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    make = LlamaModel.context
+
+    def remember(model: LlamaModel, length: int, **options: Any) -> Any:
+        lengths.append(length)
+        return make(model, length, **options)
+
+    monkeypatch.setattr(LlamaModel, "context", remember)
+    source = with_context(demo_gguf, tmp_path / "long.gguf", 2**31 - 1)
+    generation, _ = run(GenerateJob(str(source), PROMPT * 20, 4, threads=1))
+    assert lengths == [generation.prompt_tokens + 4 - 1] and lengths[0] < len(PROMPT * 20)
+    assert not generation.fills_context
+
+
+def test_a_model_that_states_no_context_writes_what_was_asked_for(demo_gguf: Path, tmp_path: Path) -> None:
+    generation, _ = run(GenerateJob(str(with_context(demo_gguf, tmp_path / "none.gguf", 0)), PROMPT, 4, threads=1))
+    assert generation.tokens == 4 and not generation.fills_context
+
+
+def test_a_text_that_the_memory_cannot_hold_is_told_before(demo_gguf: Path, tmp_path: Path) -> None:
+    source = with_context(demo_gguf, tmp_path / "long.gguf", 2**31 - 1)
+    with pytest.raises(UserError, match=r"A text of 2,000,000,\d+ tokens takes about .* GiB are free"):
+        run(GenerateJob(str(source), PROMPT, 2_000_000_000, threads=1))
 
 
 def test_perplexity_of_the_file_is_that_of_the_folder(

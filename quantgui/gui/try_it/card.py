@@ -138,6 +138,8 @@ def _measured(generation: Generation) -> str:
     if generation.tokens_per_second:
         parts.append(f"{units.digits(generation.tokens_per_second)}{formatting.NBSP}tokens/s")
     parts.append(f"{formatting.memory(generation.peak_rss_bytes)} of memory")
+    if generation.fills_context:
+        parts.append("context full")
     return " · ".join(parts)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
@@ -88,6 +90,13 @@ def test_both_models_write_one_after_the_other(card: TryItCard, state: AppState,
     happens(trial.before, TextPiece("other"), Finished(generation=WRITTEN))
     assert texts(card) == {"Original: text": "other", "Quantized: text": "all"}
     assert shown_buttons(card) == {"Write"}
+
+
+def test_a_text_that_fills_the_context_says_so(card: TryItCard, state: AppState, started: list[Job]) -> None:
+    card._start()
+    happens(state.runs.trial.after, Finished(generation=replace(WRITTEN, fills_context=True)))
+    assert card._after._figures.text().endswith("of memory · context full")
+    assert len(started) == 2, "the original follows all the same"
 
 
 def test_a_failure_stands_in_the_card_and_ends_the_trial(card: TryItCard, state: AppState, started: list[Job]) -> None:
