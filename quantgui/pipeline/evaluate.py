@@ -14,7 +14,7 @@ from quantgui.jobs.job import EvaluateJob
 from quantgui.jobs.run_record import keep_quality, read_record
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import choose_device
-from quantgui.pipeline.generate import check_runs
+from quantgui.pipeline.generate import check_memory, check_runs
 from quantgui.pipeline.library_model import load_model
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.score_gguf import score_gguf
@@ -44,6 +44,7 @@ def evaluate(job: EvaluateJob, emit: Emit) -> Evaluation:
     if len(ids) < MINIMUM_CONTEXT:
         raise UserError(f"{text.name} has {len(ids)} tokens; at least {MINIMUM_CONTEXT} are needed.")
     context = min(job.context or 512, *(_longest(checkpoint) or len(ids) for checkpoint in checkpoints))
+    _check_context(checkpoints, context)
     emit(Started(job.id, len(ids) * len(checkpoints), 0))
     teller = ProgressTeller(emit)
     sums = [_score(checkpoint, ids, context, job.device, teller, emit) for checkpoint in checkpoints]
@@ -130,3 +131,15 @@ def _check(checkpoint: Checkpoint, context: int | None) -> None:
     if context is not None and context < MINIMUM_CONTEXT:
         raise UserError(f"A context of {context} tokens is not possible.", hint="Give at least 2.")
     check_runs(checkpoint)
+
+
+def _check_context(checkpoints: Sequence[Checkpoint], context: int) -> None:
+    """Raises UserError for a model that sees one token at a time, and where llama.cpp's cache is more than is free."""
+    if context < MINIMUM_CONTEXT:
+        raise UserError(
+            f"The model was trained for a context of {context} token, so no token can be scored given others.",
+            hint=f"Choose a model that takes at least {MINIMUM_CONTEXT}.",
+        )
+    for checkpoint in checkpoints:
+        if checkpoint.kind is SourceKind.GGUF:  # transformers keeps no cache for it
+            check_memory(checkpoint, context)

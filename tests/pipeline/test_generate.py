@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 from quantgui.__main__ import main
 from quantgui.formats.gguf.runtime.llama import LlamaModel
 from quantgui.jobs.events import Event, Generation, TextPiece
-from quantgui.jobs.job import GenerateJob, QuantizeJob
+from quantgui.jobs.job import EvaluateJob, GenerateJob, QuantizeJob
 from quantgui.pipeline.convert_gguf import convert
+from quantgui.pipeline.evaluate import evaluate
 from quantgui.pipeline.generate import generate
 from quantgui.resource_files import resource
 from quantgui.schemes.recipe import Recipe, SchemeSpec
@@ -169,6 +171,23 @@ def test_perplexity_of_the_file_is_that_of_the_folder(
     result = json.loads(capsys.readouterr().out)
     assert result["tokens"] > 400
     assert result["perplexity"] == pytest.approx(result["against"]["perplexity"], rel=0.01)  # BF16 and an F16 cache
+
+
+def test_a_context_of_one_token_scores_nothing(demo_gguf: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="context of 1 token"):
+        evaluate(EvaluateJob(str(with_context(demo_gguf, tmp_path / "one.gguf", 1))), ignore)
+
+
+def test_a_cache_that_the_memory_cannot_hold_is_told_before_the_text_is_scored(
+    demo_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "long.txt"
+    text.write_text("word " * 4000, encoding="utf-8")
+    source = with_context(demo_gguf, tmp_path / "long.gguf", 2**31 - 1)
+    free = SimpleNamespace(available=demo_gguf.stat().st_size + 2**20)  # the weights, and a cache of about 170 tokens
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    with pytest.raises(UserError, match="A text of 1,000 tokens"):
+        evaluate(EvaluateJob(str(source), str(text), 1000), ignore)
 
 
 def test_decoding_in_parts_gives_the_same_logits(demo_gguf: Path) -> None:
