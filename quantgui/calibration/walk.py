@@ -40,6 +40,8 @@ _Fed = tuple["torch.Tensor", tuple, dict]
 
 
 _NUMBER = re.compile(r"\.\d+\.")
+_SHARED = "shared_kv_states"
+"""The argument with which Gemma 3n and 4 hand keys and values from a block to later ones."""
 
 
 class _Stop(Exception):  # noqa: N818 - not an error: nothing more is needed of this forward pass
@@ -52,7 +54,8 @@ class Block:
 
     Conv1D weights, which are stored [inputs, outputs], are shown transposed; the matrices of a mixture's experts one
     by one. `vectors`: weights of norms and biases by tensor name, likewise. `input_rounding`, by name of a linear, is
-    what becomes of its inputs whenever the block runs; filled by methods that quantize activations.
+    what becomes of its inputs whenever the block runs; filled by methods that quantize activations. `experts`: matrices
+    of experts that the checkpoint stores as one tensor, by `weights.expert_name`; only their inputs can be asked for.
     """
 
     index: int
@@ -64,15 +67,17 @@ class Block:
     _run: Callable[[int], torch.Tensor] = field(repr=False)
     _samples: int = field(repr=False)
     input_rounding: dict[str, Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
+    experts: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def capture(self, visit: Visit, names: Sequence[str] | None = None) -> None:
-        """Runs all samples through the block as it is now; `visit` sees the inputs of these linears (None: of all).
+        """Runs all samples through the block as it is now; `visit` sees the inputs of these linears (None: of all) and
+        of experts that are named.
 
         A layer that no token reaches (an expert) is never visited. Raises UserError where inputs are not finite.
         """
 
         wanted = set(self.linears if names is None else names)
-        weights = {name: self.linears[name] for name in self.linears if name in wanted}
+        weights = {name: weight for name, weight in (self.linears | self.experts).items() if name in wanted}
 
         def seen(found: tuple[str, ...], inputs: torch.Tensor) -> None:
             self._check_finite(inputs, found[0])
@@ -152,6 +157,14 @@ def _not_finite(what: str) -> UserError:
     )
 
 
+def _cannot_follow(model: Any) -> UserError:
+    return UserError(
+        f"The layers of this model ({model.config.model_type}) do not simply follow each other, "
+        "so it cannot be calibrated yet.",
+        hint="Choose a precision that needs no calibration.",
+    )
+
+
 class Walk:
     """See the module's words. `samples` are token ids int64 [samples, length] of equal length, without padding.
 
@@ -170,6 +183,8 @@ class Walk:
         self._hidden: torch.Tensor | None = None  # float32 [samples, length, hidden], on the CPU
         self.finished = 0  # blocks that the hidden states have passed
         self._as_tuple = False  # whether a block returns (hidden states, ...)
+        self._shared: dict[int, dict[Any, tuple[torch.Tensor, torch.Tensor]]] = {}
+        """By sample, keys and values that later blocks use again."""
         _widen_embeddings(self.model)
 
     def __len__(self) -> int:
@@ -201,6 +216,8 @@ class Walk:
             if self._hidden is None:
                 self._loader.load(self._outside(head=False))
                 first = [self._fed(sample, 0)[0].cpu() for sample in range(len(self.samples))]
+                if first[0].ndim != 3:  # Gemma 3n predicts its hidden states several times over
+                    raise _cannot_follow(self.model)
                 self._hidden = torch.cat(first)
             for index in range(self.finished, len(self)):
                 prefix = f"{self.prefix}.{index}"
@@ -213,6 +230,7 @@ class Walk:
                     self._check_order()
                 linears, vectors = self._loader.linears(names), self._loader.vectors(names)
                 block = Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, len(self.samples))
+                block.experts = self._loader.experts(names)
                 yield block
                 self._advance(block.run, index)
                 self.finished = index + 1
@@ -223,6 +241,8 @@ class Walk:
         if self.finished < len(self):
             self._loader.unload(self._loader.names_in(f"{self.prefix}.{self.finished}"))
         self._loader.move(device)
+        for kept in self._shared.values():
+            kept |= {key: (keys.to(device), values.to(device)) for key, (keys, values) in kept.items()}
         self.device = device
 
     def logits(self, sample: int = 0) -> torch.Tensor:
@@ -267,11 +287,7 @@ class Walk:
             self._forward(0)
         declared = getattr(self.model.config.get_text_config(), "num_hidden_layers", len(self))
         if order != list(range(len(self))) or declared != len(self):  # ALBERT runs one group of layers many times
-            raise UserError(
-                f"The layers of this model ({self.model.config.model_type}) do not simply follow each other, "
-                "so it cannot be calibrated yet.",
-                hint="Choose a precision that needs no calibration.",
-            )
+            raise _cannot_follow(self.model)
 
     def _outside(self, *, head: bool) -> list[str]:
         """Parameters outside of the blocks: those of the output head, or all others."""
@@ -328,6 +344,8 @@ class Walk:
 
         def run(sample: int) -> torch.Tensor:
             rest, named = (args, kwargs) if alike else self._fed(sample, index)[1:]
+            if _SHARED in named:  # that of a pass with stand-ins is empty
+                named = named | {_SHARED: self._shared.setdefault(sample, {})}
             output = block(hidden[sample : sample + 1].to(self.device), *rest, **named)
             self._as_tuple = isinstance(output, tuple)
             return output[0] if isinstance(output, tuple) else output

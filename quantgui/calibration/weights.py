@@ -107,7 +107,10 @@ class WeightLoader:
             source, parameter = self.sources.get(name), module._parameters.get(leaf)
             if source is None or parameter is None or parameter.ndim != 3:
                 continue
-            for tensor_name, place in source.places(name, self.model).items():
+            # A converter of one tensor may turn each matrix: its inputs are the same.
+            alone = len(source.tensors) == 1
+            places = {source.tensors[0].name: ()} if alone else source.places(name, self.model)
+            for tensor_name, place in places.items():
                 stack = parameter.data[place] if place else parameter.data
                 if stack.ndim == 3 and stack.shape[1] > 1:  # else the taps of a convolution
                     matrices |= {expert_name(tensor_name, number): matrix for number, matrix in enumerate(stack)}

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from quantgui import units
 from quantgui.cli.quantize import absolute
 from quantgui.cli.run_job import run_job
+from quantgui.jobs.events import ImatrixResult
 from quantgui.jobs.job import Calibration, ImatrixJob
 
 HELP = "compute the importance matrix of a model, which makes GGUF files of few bits better"
 DEFAULTS = Calibration()
+SHOWN = 3
+"""Names of tensors without an entry that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("model", metavar="MODEL", help="a model folder, or “demo”")
     parser.add_argument(
-        "--out", metavar="FILE", required=True, help="the file to write, for example model.imatrix.gguf"
+        "--out",
+        metavar="FILE",
+        required=True,
+        help="the file to write, for example model.imatrix.gguf",
     )
     parser.add_argument(
         "--calibration",
@@ -51,12 +58,20 @@ def run(options: argparse.Namespace) -> int:
     finished = run_job(ImatrixJob(absolute(options.model), output, calibration, options.device), as_json=options.json)
     if finished is None or finished.imatrix is None:
         return 1
-    result = finished.imatrix
     if not options.json:
-        print(
-            f"{result.output}\n  {result.entries:,} tensors, from {result.tokens:,} tokens, "
-            f"in {units.duration(result.seconds)}"
-        )
-        if result.unreached:
-            print(f"  no token reached some experts of {len(result.unreached):,} tensors; a longer text would")
+        print("\n  ".join(_lines(finished.imatrix)))
     return 0
+
+
+def _lines(result: ImatrixResult) -> Iterator[str]:
+    yield result.output
+    yield f"{_tensors(result.entries)}, from {result.tokens:,} tokens, in {units.duration(result.seconds)}"
+    if result.unreached:
+        yield f"no token reached some experts of {_tensors(len(result.unreached))}; a longer text would"
+    if result.missing:
+        yield f"nothing is said about {_tensors(len(result.missing))}, as their inputs could not be seen:"
+        yield ", ".join(result.missing[:SHOWN]) + (", …" if len(result.missing) > SHOWN else "")
+
+
+def _tensors(count: int) -> str:
+    return "1 tensor" if count == 1 else f"{count:,} tensors"

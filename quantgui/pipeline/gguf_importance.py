@@ -34,7 +34,10 @@ def check_importance(plan: GgufPlan, matrix: ImportanceMatrix) -> tuple[str, ...
         if entry is not None and not fits(entry.sums.shape, tensor):
             raise UserError(f"The importance matrix does not fit the tensor {tensor.name}.", hint=OTHER_MODEL)
         if entry is None and needs_importance(tensor.name, kind, plan.file_type):
-            raise UserError(f"The importance matrix has no entry for {tensor.name}.", hint=OTHER_MODEL)
+            raise UserError(
+                f"The importance matrix has no entry for {tensor.name}, and {kind} needs one.",
+                hint="If it is this model's, choose a type of more bits, or give such tensors one by a rule.",
+            )
         missing += entry is None and BY_NAME[kind].is_quantized and tensor.name.startswith("blk.")
     tensors = "1 tensor" if missing == 1 else f"{missing:,} tensors"
     return (f"The importance matrix says nothing about {tensors}; their weights count alike.",) if missing else ()

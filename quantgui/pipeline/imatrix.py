@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from quantgui.calibration.text import calibration_samples
-from quantgui.calibration.walk import Block, Walk
+from quantgui.calibration.walk import Walk
 from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.formats.gguf.imatrix import ImportanceMatrix, TensorImportance, write_imatrix
-from quantgui.formats.gguf.names import gguf_tensors
-from quantgui.formats.gguf.transform import ordered_sources
+from quantgui.formats.gguf.names import GgufTensor, gguf_tensors
+from quantgui.formats.gguf.source import architecture_of
+from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable
 from quantgui.jobs.events import ImatrixResult, Stage, Started
 from quantgui.jobs.job import ImatrixJob
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import choose_device
+from quantgui.pipeline.input_sums import Sums, block_sums, entries_of, latent_widths
 from quantgui.pipeline.preflight import existing_parent
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.source import open_source, source_folder
@@ -26,9 +26,6 @@ from quantgui.types import Checkpoint, SourceKind, UserError
 
 if TYPE_CHECKING:
     import torch
-
-Sums = dict[str, tuple[np.ndarray, int]]
-"""By the checkpoint's tensor name: sum of squared inputs float64 [columns], and how many tokens there were."""
 
 
 def compute_imatrix(job: ImatrixJob, emit: Emit) -> ImatrixResult:
@@ -43,9 +40,11 @@ def compute_imatrix(job: ImatrixJob, emit: Emit) -> ImatrixResult:
     text = Path(wanted.text) if wanted.text else None
     length = min(wanted.length, longest or wanted.length)
     samples = calibration_samples(source_folder(checkpoint), text, wanted.samples, length)
-    sums = _walk(job, checkpoint, samples, emit)
+    tensors, architecture = gguf_tensors(checkpoint), architecture_of(checkpoint)
+    assert checkpoint.config is not None  # there are no names without one
+    sums = _walk(job, checkpoint, tensors, samples, emit)
     matrix = ImportanceMatrix(
-        entries=_entries(checkpoint, sums),
+        entries=entries_of(tensors, sums, architecture, checkpoint.config),
         dataset=text.name if text is not None else "calibration.txt",
         chunks=len(samples),
         chunk_tokens=length,
@@ -60,12 +59,16 @@ def compute_imatrix(job: ImatrixJob, emit: Emit) -> ImatrixResult:
         tokens=samples.numel(),
         unreached=tuple(name for name, entry in matrix.entries.items() if not entry.counts.all()),
         seconds=time.monotonic() - started,
+        missing=_without_entry(tensors, matrix.entries),
     )
 
 
-def _walk(job: ImatrixJob, checkpoint: Checkpoint, samples: torch.Tensor, emit: Emit) -> Sums:
+def _walk(
+    job: ImatrixJob, checkpoint: Checkpoint, tensors: Iterable[GgufTensor], samples: torch.Tensor, emit: Emit
+) -> Sums:
     teller = ProgressTeller(emit)
     sums: Sums = {}
+    latent = latent_widths(tensors)
     with TensorData(checkpoint) as data:
         walk = Walk(checkpoint, samples, choose_device(job.device), data.tensor)
         blocks = walk.block_tensors()
@@ -73,46 +76,16 @@ def _walk(job: ImatrixJob, checkpoint: Checkpoint, samples: torch.Tensor, emit: 
         emit(Started(job.id, sum(nbytes.get(name, 0) for name in blocks), len(blocks)))
         emit(Stage("Running the text through the model"))
         for block in walk:
-            sums |= block_sums(block)
+            sums |= block_sums(block, latent)
             teller.add(sum(nbytes.get(name, 0) for name in block.linears), block.prefix)
     teller.finish("")
     return sums
 
 
-def block_sums(block: Block) -> Sums:
-    """The sums of one block; linears that share their inputs share the sum."""
-    groups = block.input_groups()
-    totals: dict[str, torch.Tensor] = {}
-    tokens: dict[str, int] = {}
-
-    def visit(name: str, inputs: torch.Tensor) -> None:
-        squares = inputs.double().square().sum(0)
-        totals[name] = totals[name] + squares if name in totals else squares
-        tokens[name] = tokens.get(name, 0) + len(inputs)
-
-    block.capture(visit, [group[0] for group in groups])
-    return {
-        name: (totals[group[0]].cpu().numpy(), tokens[group[0]])
-        for group in groups
-        if group[0] in totals
-        for name in group
-    }
-
-
-def _entries(checkpoint: Checkpoint, sums: Mapping[str, tuple[np.ndarray, int]]) -> dict[str, TensorImportance]:
-    """The sums under the names of GGUF; experts are stacked, those that no token reached with zeros."""
-    entries = {}
-    for tensor in gguf_tensors(checkpoint):
-        sources = ordered_sources(tensor)
-        if not any(name in sums for name in sources):
-            continue
-        columns = tensor.shape[-1]
-        found = [sums.get(name, (np.zeros(columns), 0)) for name in sources]
-        entries[tensor.name] = TensorImportance(
-            np.stack([total for total, _ in found]).astype(np.float32),
-            np.array([count for _, count in found], np.float32),
-        )
-    return entries
+def _without_entry(tensors: Iterable[GgufTensor], entries: Mapping[str, TensorImportance]) -> tuple[str, ...]:
+    """Names of the layers' weights that are quantized, and about which the matrix says nothing."""
+    quantized = (t.name for t in tensors if t.layer is not None and is_quantizable(t, PlanOptions()))
+    return tuple(name for name in quantized if name not in entries)
 
 
 def _check(checkpoint: Checkpoint, output: Path) -> None:

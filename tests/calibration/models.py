@@ -34,6 +34,20 @@ ARCHITECTURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("falcon", "FalconForCausalLM", {}),
     ("bert", "BertForMaskedLM", {}),
     ("distilbert", "DistilBertModel", {"dim": 64, "hidden_dim": 128, "n_layers": 2, "n_heads": 4}),
+    (
+        "gemma4_text",
+        "Gemma4ForCausalLM",
+        {
+            "num_hidden_layers": 4,
+            "num_kv_shared_layers": 2,  # they use the keys and values of the first two
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "head_dim": 16,
+            "global_head_dim": 32,
+            "sliding_window": 8,
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": 96,
+        },
+    ),
     ("mixtral", "MixtralForCausalLM", {"num_local_experts": 4}),
 )
 

@@ -14,6 +14,7 @@ from quantgui.types import UserError
 from tests.calibration.models import ARCHITECTURES, saved
 
 CPU = torch.device("cpu")
+GEMMA3N = {"head_dim": 16, "intermediate_size": [128] * 2, "num_kv_shared_layers": 0, "vocab_size_per_layer_input": 96}
 IDS = torch.randint(3, 96, (3, 24), generator=torch.Generator().manual_seed(0))
 
 
@@ -133,6 +134,7 @@ def test_activations_that_are_not_finite_are_told_with_the_layers_name(make_llam
     [
         ("t5", "T5ForConditionalGeneration", {"d_model": 64}, "encoder-decoder"),
         ("albert", "AlbertModel", {"embedding_size": 32}, "do not simply follow"),
+        ("gemma3n_text", "Gemma3nForCausalLM", GEMMA3N, "do not simply follow"),
     ],
 )
 def test_architectures_that_cannot_be_walked_are_refused_in_words(model_type, class_name, sizes, words, tmp_path):

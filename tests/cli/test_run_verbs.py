@@ -12,7 +12,7 @@ from quantgui.cli.main import build_parser
 from quantgui.cli.quantize import recipe_of
 from quantgui.cli.scheme_options import SHORT
 from quantgui.jobs.codec import decode_event, to_json
-from quantgui.jobs.events import TERMINAL, Cancelled, Failed, Finished, TensorDone
+from quantgui.jobs.events import TERMINAL, Cancelled, Failed, Finished, ImatrixResult, TensorDone
 from quantgui.jobs.run_record import RECORD_NAME
 from quantgui.quant.registry import rows
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
@@ -188,3 +188,15 @@ def test_a_float_gguf_is_inspected(tmp_path, capsys):
     assert report.before is not None
     assert (report.before.low, report.before.high) == (-1.0, 1.0)
     assert report.channel_max == pytest.approx(np.abs(weight).max(axis=1).tolist())
+
+
+def test_imatrix_says_what_it_could_not_see(monkeypatch, capsys):
+    missing = tuple(f"blk.{layer}.ffn_up_exps.weight" for layer in range(5))
+    result = ImatrixResult("/a.gguf", 10, 2000, unreached=("blk.0.ffn_up.weight",), seconds=3.0, missing=missing)
+    monkeypatch.setattr("quantgui.cli.imatrix.run_job", lambda job, as_json: Finished(imatrix=result))
+    assert main(["imatrix", "demo", "--out", "a.gguf"]) == 0
+    printed = capsys.readouterr().out
+    assert "10 tensors, from 2,000 tokens" in printed
+    assert "some experts of 1 tensor;" in printed
+    assert "nothing is said about 5 tensors" in printed
+    assert "blk.2.ffn_up_exps.weight, …" in printed

@@ -44,6 +44,7 @@ def test_sums_are_those_of_the_squared_inputs(model: Path, tmp_path: Path) -> No
     output = tmp_path / "new" / "a.gguf"
     result = compute_imatrix(ImatrixJob(str(model), str(output), CALIBRATION), ignore)
     assert (result.entries, result.tokens, result.unreached) == (14, 96, ())
+    assert result.missing == ()
     matrix = read_imatrix(output)
     assert (matrix.chunks, matrix.chunk_tokens, matrix.dataset) == (3, 32, "calibration.txt")
 

@@ -232,6 +232,13 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
 }
 """Architecture -> name inside the layer -> how it is reordered."""
 
+
+def columns_view(architecture: str, name: str) -> View | None:
+    """How the columns of the GGUF tensor `name` are reordered, None where they keep the order of the checkpoint."""
+    view = VIEWS.get(architecture, {}).get(inside_layer(name))
+    return view if view is _value_columns else None
+
+
 _ALTERNATING: Mapping[str, int] = {"ffn_gate_exps": 0, "ffn_up_exps": 1}
 
 
