@@ -43,6 +43,7 @@ TEXTS = (
     "I'm can't WON'T they'LL we've you'd he's 'S 'll'D it’s",
     "ÉCOLE Straße İstanbul ΣΊΣΥΦΟΣ NAÏVE café résumé ﬀ Ǆ",
     "ÖffnenÖl",
+    "Ankara'dan 'Snow  12 y'lle",
     "...!!!??? --- (a)[b]{c} <d> /e\\ f|g ~`@#$%^&*_+= «q» “r” ‚s’ …",
     "https://example.com/a_b-c?d=e&f=%20g#h user@mail.org",
     "HelloWorld camelCase snake_case __init__ 3rd 4K ABCdef XMLHttpRequest",
@@ -73,13 +74,15 @@ def training_text() -> str:
 @cache
 def _byte_level_model() -> str:
     """Merges across words, digits and line ends, most of them of TEXTS: how a text is cut shows in its tokens."""
+    pieces = pre_tokenizers.Split(Regex(r"[\s\S]{12}"), "isolated")
+    return trained_byte_level([pieces, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]).to_str()
+
+
+def trained_byte_level(steps: Sequence[Any]) -> Tokenizer:
+    """Byte-level BPE whose merges were made of TEXTS cut by `steps`."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(r"[\s\S]{12}"), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(steps))
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=BYTE_LEVEL_TOKENS,
         special_tokens=["<|endoftext|>"],
@@ -87,7 +90,7 @@ def _byte_level_model() -> str:
         show_progress=False,
     )
     tokenizer.train_from_iterator([training_text(), *TEXTS * 99], trainer)
-    return tokenizer.to_str()
+    return tokenizer
 
 
 def byte_level(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 from quantgui.formats.gguf.runtime.llama import LlamaModel
 from quantgui.formats.gguf.tokenizer.algorithms import SPACE
-from quantgui.formats.gguf.tokenizer.pre_tokenizer import DIGITS, GPT2_REGEX, NAMES
+from quantgui.formats.gguf.tokenizer.pre_tokenizer import DIGITS, GPT2_REGEX, NAMES, NUMBERS, PUNCTUATION
 from quantgui.jobs.events import Event, Started
 from quantgui.jobs.job import QuantizeJob
 from quantgui.pipeline import run
@@ -24,6 +23,7 @@ from tests.pipeline.gguf_tokenizers import (
     TEXTS,
     byte_level,
     sentence_piece,
+    trained_byte_level,
     training_text,
     unigram,
     word_piece,
@@ -53,27 +53,49 @@ WORDS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_
 LLAMA = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
 GEMMA = normalizers.Replace(" ", SPACE)
 GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
+BYTES_ALONE = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 Metaspace, WhitespaceSplit = pre_tokenizers.Metaspace, pre_tokenizers.WhitespaceSplit
+
+
+STEPS: dict[str, Any] = {
+    DIGITS: pre_tokenizers.Digits(individual_digits=True),
+    NUMBERS: pre_tokenizers.Digits(individual_digits=False),
+    PUNCTUATION: pre_tokenizers.Punctuation(behavior="contiguous"),
+    GPT2_REGEX: GPT2,
+}
 
 
 def steps_of(regexes: tuple[str, ...]) -> list[Any]:
     """The steps of a tokenizer.json that `pre_tokenizer_name` tells a way by."""
-    cuts = [
-        pre_tokenizers.Digits(individual_digits=True)
-        if regex == DIGITS
-        else pre_tokenizers.Split(Regex(regex), "isolated")
-        for regex in regexes
-        if regex != GPT2_REGEX
-    ]
-    return [*cuts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=GPT2_REGEX in regexes)]
+    steps = [STEPS.get(regex) or pre_tokenizers.Split(Regex(regex), "isolated") for regex in regexes]
+    return steps if GPT2_REGEX in regexes else [*steps, BYTES_ALONE]
 
 
-WAYS = {name: (steps_of(regexes), name == "llama-bpe") for regexes, name in NAMES.items()}
-WAYS["smaug-bpe"] = (WAYS["llama-bpe"][0], False)
-ACCENTS, SPACES, CASES = (next(t for t in TEXTS if letter in t) for letter in ("\u0303", "\u3000", "ÖffnenÖl"))
+IGNORE_MERGES = ("llama-bpe", "minicpm5")
+
+
+def ways() -> dict[str, tuple[str, list[Any], bool]]:
+    """Every way of cutting: llama.cpp's name of it, its steps, whether whole words are looked up before merging."""
+    found: dict[str, tuple[str, list[Any], bool]] = {}
+    for regexes, name in NAMES.items():
+        way = name if name not in found else f"{name}, spelled otherwise"
+        found[way] = (name, steps_of(regexes), name in IGNORE_MERGES)
+    assert len(found) == len(NAMES)
+    return {**found, "smaug-bpe": ("smaug-bpe", found["llama-bpe"][1], False)}
+
+
+WAYS = ways()
+ACCENTS, SPACES, CASES, NUMERALS, KANJI, URL, CAMEL, NAMED = (
+    next(text for text in TEXTS if part in text)
+    for part in ("\u0303", "\u3000", "ÖffnenÖl", "3.14159", "漢字", "%20", "camelCase", "Ankara")
+)
 APPROXIMATED = {
     "tekken": ("letters with marks", (ACCENTS, CASES)),
     "gpt-4o": ("letters with marks", (ACCENTS, CASES)),
+    "tiny_aya": ("spaces before a number", (CASES, CAMEL, NAMED)),
+    "falcon": ("look like one", (NUMERALS, KANJI, CAMEL)),
+    "falcon, spelled otherwise": ("look like one", (NUMERALS, KANJI, URL, CAMEL, NAMED)),
+    "deepseek-llm": ("digits together", (SPACES, NUMERALS, URL, NAMED)),
     "deepseek-coder": ("unusual spaces", (SPACES,)),
 }
 """Ways that llama.cpp comes close to: what is said before, and the texts that become other tokens."""
@@ -120,11 +142,11 @@ def different(tokenizer: Tokenizer, path: Path, texts: tuple[str, ...]) -> list[
         ]
 
 
-@pytest.mark.parametrize("name", WAYS)
-def test_byte_level_tokens_are_the_same_however_a_text_is_cut(name: str, tmp_path: Path) -> None:
-    steps, ignores = WAYS[name]
+@pytest.mark.parametrize("way", WAYS)
+def test_byte_level_tokens_are_the_same_however_a_text_is_cut(way: str, tmp_path: Path) -> None:
+    _, steps, ignores = WAYS[way]
     tokenizer = byte_level(steps, ignore_merges=ignores)
-    said, otherwise = APPROXIMATED.get(name, ("", ()))
+    said, otherwise = APPROXIMATED.get(way, ("", ()))
     warnings = converted(write_model(tmp_path / "model", tokenizer, BYTES), tmp_path / "x.gguf")
     assert said in "".join(warnings) and len(warnings) == bool(said)
     alike = tuple(text for text in TEXTS if text not in otherwise)
@@ -132,10 +154,19 @@ def test_byte_level_tokens_are_the_same_however_a_text_is_cut(name: str, tmp_pat
     assert set(different(tokenizer, tmp_path / "x.gguf", otherwise)) == set(otherwise)
 
 
+@pytest.mark.parametrize("way", ["falcon", "falcon, spelled otherwise", "deepseek-llm", "deepseek-coder"])
+def test_places_that_llama_cpp_does_not_cut_matter_to_none_that_was_trained_with_them(way: str, tmp_path: Path) -> None:
+    tokenizer = trained_byte_level(WAYS[way][1])
+    converted(write_model(tmp_path / "model", tokenizer, BYTES), tmp_path / "x.gguf")
+    assert not different(tokenizer, tmp_path / "x.gguf", TEXTS)
+
+
 def test_the_texts_tell_all_ways_of_cutting_apart() -> None:
-    tokenizers = [byte_level(steps, ignore_merges=ignores) for steps, ignores in WAYS.values()]
-    cut = [[tokenizer.encode(text).ids for text in TEXTS] for tokenizer in tokenizers]
-    assert all(one != other for one, other in combinations(cut, 2))
+    cut: dict[tuple[tuple[int, ...], ...], set[str]] = {}
+    for name, steps, ignores in WAYS.values():
+        tokenizer = byte_level(steps, ignore_merges=ignores)
+        cut.setdefault(tuple(tuple(tokenizer.encode(text).ids) for text in TEXTS), set()).add(name)
+    assert [names for names in cut.values() if len(names) > 1] == []
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -181,13 +212,8 @@ DIFFERENT: dict[str, tuple[Callable[[], Tokenizer], dict[str, str], str, tuple[s
         "the",
         (" the",),
     ),
-    "does not know how this tokenizer cuts": (
-        lambda: byte_level(
-            [
-                pre_tokenizers.Split(Regex("[a-z]+"), "isolated"),
-                pre_tokenizers.ByteLevel(use_regex=False, add_prefix_space=False),
-            ]
-        ),
+    "does not know which of llama.cpp's ways": (
+        lambda: byte_level([pre_tokenizers.Split(Regex("[a-z]+"), "isolated"), BYTES_ALONE]),
         BYTES,
         TEXTS[10],
         (),

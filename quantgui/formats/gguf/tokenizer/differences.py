@@ -23,13 +23,27 @@ _BY_CASE = (
     "llama.cpp only comes close to how this tokenizer cuts words: capital letters beyond A to Z inside a word, and "
     "letters with marks of their own as in Hindi, become other tokens."
 )
+_ACROSS = "Tokens are the same unless one reaches across such a place."
 _APPROXIMATED: Mapping[str, str] = {
     "tekken": _BY_CASE,
     "gpt-4o": _BY_CASE,
+    "falcon": (
+        "llama.cpp does not cut a text at every number, nor inside letters beyond A to Z whose bytes look like one. "
+        f"{_ACROSS}"
+    ),
+    "tiny_aya": (
+        "llama.cpp only comes close to how this tokenizer cuts a text: several spaces before a number, and words with "
+        "capital letters inside, can become other tokens."
+    ),
+    "deepseek-llm": f"llama.cpp keeps digits together and does not cut at every unusual space. {_ACROSS}",
     "deepseek-coder": "llama.cpp cuts a text in other places beside unusual spaces, such as thin or ideographic ones.",
 }
 """Pre-tokenizers whose regexes llama.cpp replaces by simpler ones (`unicode_regex_split` in unicode.cpp)."""
 _OTHER_WORDS = "llama.cpp does not know how this tokenizer cuts a text into words. Some texts will become other tokens."
+_NO_NAME = (
+    "QuantGUI does not know which of llama.cpp's ways to cut a text into words is this tokenizer's. Some texts will "
+    "become other tokens."
+)
 
 
 def differences(data: Mapping[str, Any], vocabulary: Vocabulary, name: str) -> tuple[str, ...]:
@@ -51,7 +65,7 @@ def check_bytes(vocabulary: Vocabulary) -> None:
 
 def _byte_level(data: Mapping[str, Any], vocabulary: Vocabulary) -> Iterator[str]:
     if vocabulary.pre == UNKNOWN:
-        yield _OTHER_WORDS
+        yield _NO_NAME
     if vocabulary.pre in _APPROXIMATED:
         yield _APPROXIMATED[vocabulary.pre]
     if any(step.get("add_prefix_space") for step in parts(data.get("pre_tokenizer"))):

@@ -27,8 +27,19 @@ DEEPSEEK_V3 = r"""{"type": "Sequence", "pretokenizers": [
 """As the file of DeepSeek-V3, of R1 and of Hunyuan's dense models spells it."""
 
 
-def split(regex):
-    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+FALCON = """{"type": "Sequence", "pretokenizers": [
+    {"type": "Punctuation", "behavior": "Contiguous"},
+    {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+    {"type": "Digits", "individual_digits": false},
+    {"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": false}]}"""
+FALCON_3 = """{"type": "Sequence", "pretokenizers": [
+    {"type": "Punctuation", "behavior": "Contiguous"},
+    {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+    {"type": "Digits", "individual_digits": true}]}"""
+
+
+def split(regex, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": invert}
 
 
 def named(*steps, ignore_merges=False, cleans=False):
@@ -65,5 +76,15 @@ def test_line_ends_may_be_written_as_they_are():
     assert named(split(LLAMA3.replace(r"\r", "\r").replace(r"\n", "\n")), BYTES, ignore_merges=True) == "llama-bpe"
 
 
-def test_regexes_are_compared_as_json_decodes_them():
-    assert named(json.loads(DEEPSEEK_V3)) == "deepseek-v3"
+@pytest.mark.parametrize(
+    ("published", "name"), [(DEEPSEEK_V3, "deepseek-v3"), (FALCON, "falcon"), (FALCON_3, "falcon")]
+)
+def test_steps_are_known_as_files_spell_them(published, name):
+    assert named(json.loads(published)) == name
+
+
+def test_what_happens_to_the_text_that_a_regex_finds_belongs_to_it():
+    assert named(split(LLAMA3, "Removed", True), BYTES) == named(split(LLAMA3, "Isolated", True), BYTES) == "smaug-bpe"
+    assert named(split(LLAMA3, "Removed"), BYTES) == named(split(LLAMA3, "MergedWithNext"), BYTES) == UNKNOWN
+    assert named({**split(""), "pattern": {"String": LLAMA3}}, BYTES) == UNKNOWN
+    assert named({"type": "Punctuation", "behavior": "Isolated"}, GPT2, DIGITS) == UNKNOWN
