@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         required=True,
-        help="the file to write, for example model.imatrix.gguf",
+        help="the file to write, for example model.imatrix.gguf; an importance matrix of that name is replaced",
     )
     parser.add_argument(
         "--calibration",

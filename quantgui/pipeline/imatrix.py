@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from quantgui.calibration.text import calibration_samples
 from quantgui.calibration.walk import Walk
 from quantgui.checkpoint.tensor_data import TensorData
-from quantgui.formats.gguf.imatrix import ImportanceMatrix, TensorImportance, write_imatrix
+from quantgui.formats.gguf.imatrix import ImportanceMatrix, TensorImportance, read_facts, write_imatrix
 from quantgui.formats.gguf.names import GgufTensor, gguf_tensors
 from quantgui.formats.gguf.source import architecture_of
 from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable
@@ -98,3 +99,18 @@ def _check(checkpoint: Checkpoint, output: Path) -> None:
         raise UserError(f"{output} is a folder, not a file.", hint="Name the file, for example model.imatrix.gguf.")
     if not existing_parent(output).is_dir():
         raise UserError(f"{existing_parent(output)} is not a folder.", hint="Choose another place.")
+    if not os.access(existing_parent(output), os.W_OK):
+        raise UserError(f"Nothing can be written in {existing_parent(output)}.", hint="Choose another folder.")
+    if os.path.lexists(output) and not _is_matrix(output):
+        raise UserError(
+            f"The file {output.name} already exists, and it is not an importance matrix.",
+            hint="Only an importance matrix is ever replaced by one. Choose another name.",
+        )
+
+
+def _is_matrix(path: Path) -> bool:
+    try:
+        read_facts(path)
+    except (UserError, OSError):
+        return False
+    return True

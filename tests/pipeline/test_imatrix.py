@@ -67,6 +67,22 @@ def test_sums_are_those_of_the_squared_inputs(model: Path, tmp_path: Path) -> No
         assert matrix.entries[name].counts.tolist() == [96]
 
 
+def test_only_another_matrix_is_replaced(model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "a.gguf"
+    job = ImatrixJob(str(model), str(output), Calibration(samples=1, length=8))
+    compute_imatrix(job, ignore)
+    assert compute_imatrix(job, ignore).entries == 14
+    for precious in ("notes.txt", "model.safetensors", "weights.gguf", "link.gguf"):
+        path = model / precious
+        if precious == "link.gguf":
+            path.symlink_to("nowhere")
+        elif not path.exists():
+            path.write_bytes(b"GGUF precious")
+        with pytest.raises(UserError, match="is not an importance matrix"):
+            compute_imatrix(ImatrixJob(str(model), str(path), CALIBRATION), ignore)
+    assert (model / "weights.gguf").read_bytes() == b"GGUF precious"
+
+
 def test_what_cannot_be_computed_is_told(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         compute_imatrix(ImatrixJob(str(model), str(tmp_path), CALIBRATION), ignore)
