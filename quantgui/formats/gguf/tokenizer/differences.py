@@ -12,6 +12,7 @@ from typing import Any
 
 from quantgui.formats.gguf.tokenizer.algorithms import SPACE, parts, strips_repeated_spaces
 from quantgui.formats.gguf.tokenizer.pre_tokenizer import UNKNOWN
+from quantgui.formats.gguf.tokenizer.special import surroundings
 from quantgui.formats.gguf.tokenizer.vocabulary import TokenKind, Vocabulary
 from quantgui.types import UserError
 
@@ -29,14 +30,16 @@ _APPROXIMATED: Mapping[str, str] = {
     "gpt-4o": _BY_CASE,
     "falcon": (
         "llama.cpp does not cut a text at every number, nor inside letters beyond A to Z whose bytes look like one. "
-        f"{_ACROSS}"
+        + _ACROSS
     ),
     "tiny_aya": (
         "llama.cpp only comes close to how this tokenizer cuts a text: several spaces before a number, and words with "
         "capital letters inside, can become other tokens."
     ),
     "deepseek-llm": f"llama.cpp keeps digits together and does not cut at every unusual space. {_ACROSS}",
-    "deepseek-coder": "llama.cpp cuts a text in other places beside unusual spaces, such as thin or ideographic ones.",
+    "deepseek-coder": (
+        "llama.cpp cuts a text in other places beside unusual spaces, such as thin or ideographic ones. " + _ACROSS
+    ),
 }
 """Pre-tokenizers whose regexes llama.cpp replaces by simpler ones (`unicode_regex_split` in unicode.cpp)."""
 _OTHER_WORDS = "llama.cpp does not know how this tokenizer cuts a text into words. Some texts will become other tokens."
@@ -48,7 +51,7 @@ _NO_NAME = (
 
 def differences(data: Mapping[str, Any], vocabulary: Vocabulary, name: str) -> tuple[str, ...]:
     """What a person should know before converting. `data` is a tokenizer.json, `name` the model's."""
-    return (*_BY_ALGORITHM[vocabulary.model](data, vocabulary), *_kept_spaces(data, name))
+    return (*_BY_ALGORITHM[vocabulary.model](data, vocabulary), *_kept_spaces(data, name), *_left_out(data))
 
 
 def check_bytes(vocabulary: Vocabulary) -> None:
@@ -151,6 +154,14 @@ def _spaces_before(data: Mapping[str, Any]) -> Iterator[str]:
         yield "llama.cpp also puts a space behind special tokens inside a text, which this tokenizer does not do."
     if scheme != "never" and not strips_repeated_spaces(data):
         yield "llama.cpp puts a space before a text also where it begins with one, which this tokenizer does not do."
+
+
+def _left_out(data: Mapping[str, Any]) -> Iterator[str]:
+    """Tokens around every text, of which llama.cpp adds one at each end."""
+    before, behind = surroundings(data)
+    left_out = [*before[1:], *behind[:-1]]
+    if left_out:
+        yield f"This tokenizer also puts {', '.join(left_out)} around every text, which llama.cpp does not do."
 
 
 def _kept_spaces(data: Mapping[str, Any], name: str) -> Iterator[str]:

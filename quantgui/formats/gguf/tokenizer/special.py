@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,19 +109,26 @@ def _content(entry: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _added(data: Mapping[str, Any]) -> tuple[str, str]:
-    """Text of the special tokens before and behind a single text, "" where there is none."""
+def surroundings(data: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Texts of the special tokens before and behind a single text."""
     processor = data.get("post_processor")
     if not isinstance(processor, Mapping):
-        return "", ""
+        return [], []
     for step in processor.get("processors") or [processor]:
         match step.get("type"):
             case "TemplateProcessing":
-                single: Sequence[Any] = step.get("single") or []
-                return (_special(single[0]), _special(single[-1])) if len(single) > 1 else ("", "")
+                pieces = [_special(piece) for piece in step.get("single") or ()]
+                at = pieces.index("") if "" in pieces else len(pieces)
+                return pieces[:at], [text for text in pieces[at:] if text]
             case "RobertaProcessing" | "BertProcessing":
-                return _content((step.get("cls") or [""])[0]), _content((step.get("sep") or [""])[0])
-    return "", ""
+                return [_content((step.get("cls") or [""])[0])], [_content((step.get("sep") or [""])[0])]
+    return [], []
+
+
+def _added(data: Mapping[str, Any]) -> tuple[str, str]:
+    """The first token before and the last one behind a text, "" where there is none: llama.cpp adds no others."""
+    before, behind = surroundings(data)
+    return next(iter(before), ""), next(reversed(behind), "")
 
 
 def _special(piece: Any) -> str:

@@ -136,6 +136,18 @@ def test_what_stands_around_every_text(tmp_path):
     assert read_vocabulary(tmp_path, {}, 3).adds["bos"] is False
 
 
+def test_llama_cpp_adds_one_token_at_each_end_of_a_text(tmp_path):
+    single = [{"SpecialToken": {"id": "[gMASK]"}}, {"SpecialToken": {"id": "<sop>"}}, {"Sequence": {"id": "A"}}]
+    data = {
+        "model": {"type": "BPE", "vocab": {"[gMASK]": 0, "<sop>": 1}, "merges": []},
+        "pre_tokenizer": BYTE_LEVEL,
+        "post_processor": {"type": "TemplateProcessing", "single": single},
+    }
+    made = read_vocabulary(write(tmp_path, tokenizer__json=data), {"eos_token_id": 1}, 2)
+    assert (made.special, made.adds) == ({"bos": 0, "eos": 1}, {"bos": True, "eos": False})
+    assert "also puts <sop> around" in made.warnings[0]
+
+
 def twelve_tokens(folder, **settings):
     vocab = {letter: index for index, letter in enumerate("abcdefghijkl")}
     data = {"model": {"type": "BPE", "vocab": vocab, "merges": []}, "pre_tokenizer": BYTE_LEVEL}
