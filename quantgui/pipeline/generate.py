@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from quantgui.checkpoint.gguf_checkpoint import check_is_model
 from quantgui.fit.kv_cache import kv_cache
 from quantgui.jobs.events import Generation, Stage, Started, TextPiece
 from quantgui.jobs.job import GenerateJob
@@ -119,6 +120,7 @@ def check_runs(checkpoint: Checkpoint) -> None:
         raise UserError(
             f"“{checkpoint.name}” is not a complete model.", hint="Open the model's folder, or its GGUF file."
         )
+    check_is_model(checkpoint)
     architecture = checkpoint.config.architecture if checkpoint.config is not None else ""
     if checkpoint.kind is SourceKind.GGUF:
         speaks = predicts_text(checkpoint)

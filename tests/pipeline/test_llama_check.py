@@ -25,6 +25,13 @@ def ignore(event: Event) -> None:
     pass
 
 
+USES: tuple[Callable[[Path], object], ...] = (
+    lambda path: generate(GenerateJob(str(path), "t1 t2 t3", 4), ignore),
+    lambda path: evaluate(EvaluateJob(str(path)), ignore),
+)
+"""What asks a model to continue a text."""
+
+
 def t5_tensors(stacks: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and shapes of a T5 of one layer."""
     yield "token_embd.weight", (TOKENS, HIDDEN)
@@ -70,17 +77,17 @@ def write_t5(path: Path, architecture: str) -> Path:
     return written(writer, path)
 
 
-def write_llama(path: Path, tokenizer: str = "none", positions: int = POSITIONS) -> Path:
-    """A Llama of one layer with random weights."""
+def write_llama(path: Path) -> Path:
+    """A Llama of one layer with random weights and no tokenizer."""
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(positions)
+    writer.add_context_length(POSITIONS)
     writer.add_embedding_length(HIDDEN)
     writer.add_feed_forward_length(INNER)
     writer.add_block_count(1)
     writer.add_head_count(HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_vocab_size(TOKENS)
-    writer.add_tokenizer_model(tokenizer)
+    writer.add_tokenizer_model("none")
     random = np.random.default_rng(0)
     square, wide = (HIDDEN, HIDDEN), (INNER, HIDDEN)
     shapes = {
@@ -114,13 +121,7 @@ def test_a_model_with_an_encoder_is_checked_by_encoding(architecture: str, tmp_p
 
 
 @pytest.mark.parametrize("architecture", T5_STACKS)
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda path: generate(GenerateJob(str(path), "t1 t2 t3", 4), ignore),
-        lambda path: evaluate(EvaluateJob(str(path)), ignore),
-    ],
-)
+@pytest.mark.parametrize("use", USES)
 def test_a_model_with_an_encoder_continues_no_text(
     use: Callable[[Path], object], architecture: str, tmp_path: Path
 ) -> None:
@@ -128,12 +129,20 @@ def test_a_model_with_an_encoder_continues_no_text(
         use(write_t5(tmp_path / "t5.gguf", architecture))
 
 
-def test_a_file_without_a_tokenizer_can_be_checked_but_not_talked_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("use", USES)
+def test_a_file_without_a_tokenizer_can_be_checked_but_not_talked_to(
+    use: Callable[[Path], object], tmp_path: Path
+) -> None:
     path = write_llama(tmp_path / "mute.gguf")
     assert check_in_llama(path, open_checkpoint(path)).failures == ()
-    for use in (
-        lambda: generate(GenerateJob(str(path), "hello", 4), ignore),
-        lambda: evaluate(EvaluateJob(str(path)), ignore),
-    ):
-        with pytest.raises(UserError, match="no tokenizer"):
-            use()
+    with pytest.raises(UserError, match="no tokenizer"):
+        use(path)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_an_importance_matrix_is_named_as_what_it_is(use: Callable[[Path], object], tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "matrix.gguf", "llama")
+    writer.add_type("imatrix")
+    writer.add_tensor("blk.0.attn_q.weight.in_sum2", np.zeros((1, HIDDEN), np.float32))
+    with pytest.raises(UserError, match="not a language model"):
+        use(written(writer, tmp_path / "matrix.gguf"))
