@@ -13,6 +13,7 @@ from quantgui.calibration.walk import Walk
 from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.formats.gguf.imatrix import ImportanceMatrix, TensorImportance, read_facts, write_imatrix
 from quantgui.formats.gguf.names import GgufTensor, gguf_tensors
+from quantgui.formats.gguf.packed_blocks import holds_blocks
 from quantgui.formats.gguf.source import architecture_of
 from quantgui.formats.gguf.type_plan import PlanOptions, is_quantizable
 from quantgui.jobs.events import ImatrixResult, Stage, Started
@@ -20,7 +21,8 @@ from quantgui.jobs.job import ImatrixJob
 from quantgui.pipeline import Emit
 from quantgui.pipeline.device import choose_device
 from quantgui.pipeline.input_sums import Sums, block_sums, entries_of, latent_widths
-from quantgui.pipeline.preflight import existing_parent
+from quantgui.pipeline.packed_source import unpacked, unpacking
+from quantgui.pipeline.preflight import check_original, existing_parent
 from quantgui.pipeline.progress import ProgressTeller
 from quantgui.pipeline.source import open_source, source_folder
 from quantgui.types import Checkpoint, SourceKind, UserError
@@ -71,9 +73,10 @@ def _walk(
     sums: Sums = {}
     latent = latent_widths(tensors)
     with TensorData(checkpoint) as data:
-        walk = Walk(checkpoint, samples, choose_device(job.device), data.tensor)
+        plain = unpacked(checkpoint)
+        walk = Walk(plain, samples, choose_device(job.device), unpacking(checkpoint, data))
         blocks = walk.block_tensors()
-        nbytes = {tensor.name: tensor.nbytes for tensor in checkpoint.tensors}
+        nbytes = {tensor.name: tensor.nbytes for tensor in plain.tensors}
         emit(Started(job.id, sum(nbytes.get(name, 0) for name in blocks), len(blocks)))
         emit(Stage("Running the text through the model"))
         for block in walk:
@@ -95,6 +98,7 @@ def _check(checkpoint: Checkpoint, output: Path) -> None:
             f"“{checkpoint.name}” cannot be run on a text to compute an importance matrix.",
             hint="Open the Hugging Face folder of the model instead.",
         )
+    check_original(checkpoint, may_be_packed=holds_blocks(checkpoint))
     if output.is_dir():
         raise UserError(f"{output} is a folder, not a file.", hint="Name the file, for example model.imatrix.gguf.")
     if not existing_parent(output).is_dir():

@@ -15,6 +15,7 @@ from quantgui.calibration.weights import expert_name
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.imatrix import TensorImportance, entry_shape
 from quantgui.formats.gguf.names import GgufTensor
+from quantgui.formats.gguf.packed_blocks import CODES
 from quantgui.formats.gguf.transform import ordered_sources
 from quantgui.formats.gguf.views import columns_view, inside_layer
 from quantgui.types import ModelConfig
@@ -34,7 +35,10 @@ def latent_widths(tensors: Iterable[GgufTensor]) -> dict[str, int]:
 
 
 def block_sums(block: Block, latent: Mapping[str, int]) -> Sums:
-    """The sums of one block; linears that share their inputs share the sum. `latent` is what `latent_widths` says."""
+    """The sums of one block, which is done after it; linears that share their inputs share the sum.
+
+    `latent` is what `latent_widths` says.
+    """
     groups = block.input_groups()
     totals = _Totals()
     with ExitStack() as stack:
@@ -46,7 +50,7 @@ def block_sums(block: Block, latent: Mapping[str, int]) -> Sums:
 
             stack.enter_context(watching_heads(block.linears[name], heads))
         names = [*(group[0] for group in groups), *block.experts]
-        block.capture(lambda name, inputs: totals.add(name, inputs[None]), names)
+        block.capture_finally(lambda name, inputs: totals.add(name, inputs[None]), names)
     found = totals.sums()
     shared = {name: group[0] for group in groups for name in group[1:]}
     return found | {name: found[first] for name, first in shared.items() if first in found}
@@ -101,8 +105,9 @@ def _parts(tensor: GgufTensor) -> tuple[str, ...]:
     sources, inside = ordered_sources(tensor), inside_layer(tensor.name)
     if inside in (_LATENT_KEYS, _LATENT_VALUES):
         return (_head_inputs(sources[0], inside),)
-    if len(tensor.shape) > 2 and len(sources) == 1:
-        return tuple(expert_name(sources[0], number) for number in range(tensor.shape[0]))
+    if len(tensor.shape) > 2 and (len(sources) == 1 or tensor.stored_type):
+        whole = sources[0].removesuffix(CODES) if tensor.stored_type else sources[0]
+        return tuple(expert_name(whole, number) for number in range(tensor.shape[0]))
     return sources
 
 

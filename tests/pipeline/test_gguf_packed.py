@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from quantgui.checkpoint import open_checkpoint
+from quantgui.formats.gguf.imatrix import read_imatrix
 from quantgui.formats.gguf.runtime.llama import LlamaModel
 from quantgui.formats.gguf.size import gguf_rows
 from quantgui.jobs.events import Finished
-from quantgui.jobs.job import QuantizeJob
+from quantgui.jobs.job import Calibration, ImatrixJob, QuantizeJob
 from quantgui.pipeline import run
+from quantgui.pipeline.imatrix import compute_imatrix
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from tests.formats.gguf.test_packed_blocks import values
 from tests.pipeline.gguf_architectures import MODELS
+from tests.pipeline.gguf_models import write_byte_tokenizer
 from tests.pipeline.test_gguf_logits import LIMIT, TOKENS, convert, saved
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")]
@@ -87,6 +90,26 @@ def test_a_rule_may_round_them_again(published, tmp_path):
     types = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(tmp_path / "x.gguf").tensors}
     assert types["blk.0.ffn_down_exps.weight"] == gguf.GGMLQuantizationType.Q8_0
     assert types["blk.0.ffn_up_exps.weight"] == gguf.GGMLQuantizationType.MXFP4
+
+
+def test_its_importance_matrix_is_that_of_plain_weights(published, tmp_path):
+    model, folder = published
+    model.save_pretrained(tmp_path / "plain")
+    write_byte_tokenizer(tmp_path / "plain")
+    packed, plain = (matrix_of(path, tmp_path / f"{path.name}.gguf") for path in (folder, tmp_path / "plain"))
+    assert packed.keys() == plain.keys()
+    assert "blk.3.ffn_down_exps.weight" in packed
+    for name, entry in plain.items():
+        np.testing.assert_allclose(packed[name].sums, entry.sums, rtol=1e-4)
+        np.testing.assert_array_equal(packed[name].counts, entry.counts)
+
+
+def matrix_of(folder, output):
+    result = compute_imatrix(
+        ImatrixJob(str(folder), str(output), Calibration(samples=2, length=16)), lambda event: None
+    )
+    assert result.missing == ()
+    return read_imatrix(output).entries
 
 
 def quantized(job):

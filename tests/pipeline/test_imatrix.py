@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,7 @@ def test_what_cannot_be_computed_is_told(model: Path, tmp_path: Path) -> None:
         compute_imatrix(ImatrixJob(str(model), str(tmp_path), CALIBRATION), ignore)
     with pytest.raises(UserError, match="cannot be run"):
         compute_imatrix(ImatrixJob(str(model / "model.safetensors"), str(tmp_path / "a.gguf"), CALIBRATION), ignore)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
+    with pytest.raises(UserError, match="already quantized"):
+        compute_imatrix(ImatrixJob(str(model), str(tmp_path / "a.gguf"), CALIBRATION), ignore)
