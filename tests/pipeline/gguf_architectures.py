@@ -100,6 +100,36 @@ LINEAR = {
     "head_dim": 32,
 }
 
+MAMBA = {
+    "hidden_size": 64,
+    "state_size": 16,
+    "num_hidden_layers": 2,
+    "vocab_size": 288,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": None,
+}
+FALCON_H1 = {
+    **GROUPED,
+    "head_dim": 24,
+    "mamba_d_ssm": 96,
+    "mamba_n_heads": 6,
+    "mamba_d_head": 16,
+    "mamba_d_state": 16,
+    "mamba_n_groups": 2,
+    "mamba_norm_before_gate": False,
+    "embedding_multiplier": 2.5,
+    "lm_head_multiplier": 0.7,
+    "mlp_multipliers": [0.8, 0.6],
+    "key_multiplier": 1.7,
+    "attention_in_multiplier": 0.9,
+    "attention_out_multiplier": 1.2,
+    "ssm_multipliers": [0.9, 1.1, 0.8, 1.2, 1.3],
+    "ssm_in_multiplier": 1.4,
+    "ssm_out_multiplier": 0.6,
+}
+ALTERNATING = {**GROUPED, "num_hidden_layers": 4, "attn_layer_period": 4, "attn_layer_offset": 2, "mamba_dt_rank": 5}
+
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama tied": ("LlamaConfig", {**GROUPED, "tie_word_embeddings": True}),
     "llama biases, odd heads": ("LlamaConfig", {**GROUPED, "attention_bias": True, "mlp_bias": True, "head_dim": 24}),
@@ -246,6 +276,43 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "granitemoehybrid": ("GraniteMoeHybridConfig", {**STATE_SPACE, **ROUTED, "position_embedding_type": "rope"}),
     "granitemoehybrid dense": ("GraniteMoeHybridConfig", {**STATE_SPACE, "num_local_experts": 0}),
+    "mamba": ("MambaConfig", MAMBA),
+    "mamba2": ("Mamba2Config", {**MAMBA, "num_heads": 8, "head_dim": 16, "n_groups": 1}),
+    "falcon_mamba": ("FalconMambaConfig", {**MAMBA, "mixer_rms_eps": 1e-5}),
+    "falcon_h1": ("FalconH1Config", FALCON_H1),
+    "falcon_h1 with norms": ("FalconH1Config", {**FALCON_H1, "mamba_rms_norm": True, "mlp_bias": True}),
+    "jamba": ("JambaConfig", {**ALTERNATING, "num_experts": 12, "num_experts_per_tok": 3}),
+    "jamba dense": ("JambaConfig", {**ALTERNATING, "num_experts": 1, "num_experts_per_tok": 1}),
+    "bloom": ("BloomConfig", {"vocab_size": 288, "hidden_size": 96, "n_layer": 2, "n_head": 6}),
+    "mpt": ("MptConfig", {"vocab_size": 288, "d_model": 96, "n_layers": 2, "n_heads": 6, "max_seq_len": 256}),
+    "mpt with limits": (
+        "MptConfig",
+        {
+            "vocab_size": 288,
+            "d_model": 64,
+            "n_layers": 2,
+            "n_heads": 4,
+            "max_seq_len": 256,
+            "attn_config": {"clip_qkv": 0.05},
+        },
+    ),
+    "gpt_bigcode": (
+        "GPTBigCodeConfig",
+        {"vocab_size": 288, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256},
+    ),
+    "gpt_bigcode with a key for each query": (
+        "GPTBigCodeConfig",
+        {"vocab_size": 288, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256, "multi_query": False},
+    ),
+    "minimax_m2": (
+        "MiniMaxM2Config",
+        {
+            **GROUPED,
+            **ROUTED,
+            "head_dim": 16,
+            "rope_parameters": {**SCALED, "rope_type": "default", "partial_rotary_factor": 0.5},
+        },
+    ),
     "modernbert": (
         "ModernBertConfig",
         {

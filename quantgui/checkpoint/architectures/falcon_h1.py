@@ -12,7 +12,7 @@ def tensors(keys: Keys) -> Shapes:
     """Weights of the checkpoint."""
     hidden, head_dim, inner = keys.hidden, keys.head_dim(), keys.size("intermediate_size")
     bias, mlp_bias = keys.flag("attention_bias", False), keys.flag("mlp_bias", False)
-    attending, mamba = _attention_layers(keys), _mamba(keys)
+    attending, mamba = _attention_layers(keys), mixer(keys)
     yield "model.embed_tokens.weight", (keys.vocab, hidden)
     for index in range(keys.layers):
         prefix = f"model.layers.{index}"
@@ -38,7 +38,8 @@ def _attention_layers(keys: Keys) -> frozenset[int]:
     return frozenset(index for index in keys.indices("attn_layer_indices") or () if index < keys.layers)
 
 
-def _mamba(keys: Keys) -> Mamba2:
+def mixer(keys: Keys) -> Mamba2:
+    """Sizes of every layer's Mamba-2."""
     parallel = _is_parallel(keys)
     inner = keys.optional("mamba_d_ssm") if parallel else None
     inner = inner or keys.size("mamba_expand", default=2) * keys.hidden
@@ -65,7 +66,7 @@ def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
 def state(keys: Keys) -> tuple[StateLayer, ...]:
     """State of the layers with Mamba-2."""
     layers = keys.layers if _is_parallel(keys) else keys.layers - len(_attention_layers(keys))
-    return (_mamba(keys).kept(),) * layers
+    return (mixer(keys).kept(),) * layers
 
 
 FAMILY = Family(("falcon_h1", "bamba"), tensors, kept, state)

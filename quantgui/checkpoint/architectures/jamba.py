@@ -11,7 +11,7 @@ from quantgui.checkpoint.architectures._recurrent import Mamba1
 def tensors(keys: Keys) -> Shapes:
     """Weights of the checkpoint."""
     hidden, inner, count = keys.hidden, keys.size("intermediate_size"), keys.size("num_experts", default=16)
-    attending = _attention_layers(keys)
+    attending = attention_layers(keys)
     expert_period, expert_offset = keys.size("expert_layer_period", default=2), keys.count("expert_layer_offset", 1)
     yield "model.embed_tokens.weight", (keys.vocab, hidden)
     for index in range(keys.layers):
@@ -20,7 +20,7 @@ def tensors(keys: Keys) -> Shapes:
         if index in attending:
             yield from attention(f"{prefix}.self_attn", keys, keys.head_dim())
         else:
-            yield from _mamba(keys).tensors(f"{prefix}.mamba", hidden)
+            yield from mixer(keys).tensors(f"{prefix}.mamba", hidden)
         yield from norm(f"{prefix}.pre_ff_layernorm", hidden)
         if count > 1 and index % expert_period == expert_offset:
             yield from linear(f"{prefix}.feed_forward.router", count, hidden)
@@ -32,12 +32,14 @@ def tensors(keys: Keys) -> Shapes:
         yield from linear("lm_head", keys.vocab, hidden)
 
 
-def _attention_layers(keys: Keys) -> frozenset[int]:
+def attention_layers(keys: Keys) -> frozenset[int]:
+    """Numbers of the layers with attention; the others have Mamba."""
     period, offset = keys.size("attn_layer_period", default=8), keys.count("attn_layer_offset", 4)
     return frozenset(index for index in range(keys.layers) if index % period == offset)
 
 
-def _mamba(keys: Keys) -> Mamba1:
+def mixer(keys: Keys) -> Mamba1:
+    """Sizes of every Mamba layer."""
     rank = None if keys.value("mamba_dt_rank") == "auto" else keys.optional("mamba_dt_rank")
     return Mamba1(
         inner=keys.size("mamba_expand", default=2) * keys.hidden,
@@ -52,12 +54,12 @@ def _mamba(keys: Keys) -> Mamba1:
 
 def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
     """Keys and values of the attention layers."""
-    return (AttentionLayer(2 * keys.kv_heads * keys.head_dim()),) * len(_attention_layers(keys))
+    return (AttentionLayer(2 * keys.kv_heads * keys.head_dim()),) * len(attention_layers(keys))
 
 
 def state(keys: Keys) -> tuple[StateLayer, ...]:
     """State of the Mamba layers."""
-    return (_mamba(keys).kept(),) * (keys.layers - len(_attention_layers(keys)))
+    return (mixer(keys).kept(),) * (keys.layers - len(attention_layers(keys)))
 
 
 FAMILY = Family(("jamba",), tensors, kept, state)

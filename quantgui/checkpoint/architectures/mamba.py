@@ -10,18 +10,19 @@ from quantgui.checkpoint.architectures._recurrent import Mamba1, Mamba2
 
 def tensors(keys: Keys) -> Shapes:
     """Weights of the checkpoint."""
-    mixer = _mixer(keys)
+    mixing = mixer(keys)
     yield "backbone.embeddings.weight", (keys.vocab, keys.hidden)
     for index in range(keys.layers):
         prefix = f"backbone.layers.{index}"
         yield from norm(f"{prefix}.norm", keys.hidden)
-        yield from mixer.tensors(f"{prefix}.mixer", keys.hidden)
+        yield from mixing.tensors(f"{prefix}.mixer", keys.hidden)
     yield from norm("backbone.norm_f", keys.hidden)
     if not keys.tied(keys.model_type != "mamba2"):
         yield from linear("lm_head", keys.vocab, keys.hidden)
 
 
-def _mixer(keys: Keys) -> Mamba1 | Mamba2:
+def mixer(keys: Keys) -> Mamba1 | Mamba2:
+    """Sizes of every layer's mixer."""
     kernel, conv_bias = keys.size("conv_kernel", default=4), keys.flag("use_conv_bias", True)
     bias = keys.flag("use_bias", False)
     if keys.model_type == "mamba2":
@@ -53,7 +54,7 @@ def kept(keys: Keys) -> tuple[AttentionLayer, ...]:
 
 def state(keys: Keys) -> tuple[StateLayer, ...]:
     """State of every layer."""
-    return (_mixer(keys).kept(),) * keys.layers
+    return (mixer(keys).kept(),) * keys.layers
 
 
 FAMILY = Family(("mamba", "falcon_mamba", "mamba2"), tensors, kept, state)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.heads import global_head_dim
 from quantgui.formats.gguf.metadata.rope import llama3_factors, proportional_factors, rope_of
+from quantgui.formats.gguf.multipliers import Multiplied
 from quantgui.formats.gguf.names import GgufTensor
 from quantgui.formats.gguf.packed_blocks import BLOCK_BYTES, BLOCK_WEIGHTS, PackedBlocks
 from quantgui.formats.gguf.views import VIEWS, Change, change_of, inside_layer, packed_view
@@ -34,14 +35,14 @@ class Rows:
     Of a quantized source the views are its blocks as bytes, `columns` of them in a row of type `type_name`.
     """
 
-    views: tuple[torch.Tensor | PackedBlocks, ...]
+    views: tuple[torch.Tensor | PackedBlocks | Multiplied, ...]
     columns: int
     change: Change | None = None
     type_name: str = ""
     number_type: str = ""  # of a tensor of another GGUF file that is not quantized
     is_stack: bool = False  # of experts: no block holds rows of two, since each has an importance of its own
 
-    def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor | PackedBlocks]]:
+    def blocks(self, elements: int) -> Iterator[tuple[int, torch.Tensor | PackedBlocks | Multiplied]]:
         """(first row, view in the stored dtype) in order, each of about `elements` elements; `values` reads one."""
         first = 0
         for view in self._by_expert():
@@ -49,18 +50,18 @@ class Rows:
                 yield first, block
                 first += block.numel() // self.columns
 
-    def _by_expert(self) -> Iterator[torch.Tensor | PackedBlocks]:
+    def _by_expert(self) -> Iterator[torch.Tensor | PackedBlocks | Multiplied]:
         for view in self.views:
             yield from view.unbind(0) if self.is_stack and view.ndim > 2 else (view,)
 
-    def values(self, block: torch.Tensor | PackedBlocks) -> torch.Tensor:
+    def values(self, block: torch.Tensor | PackedBlocks | Multiplied) -> torch.Tensor:
         """A block's values as contiguous float32 [n, columns of the tensor]."""
         if self.type_name:
             return _dequantized(self.stored(block), self.type_name)
         rows = _tensor(block).float().reshape(-1, self.columns)
         return (self.change(rows) if self.change else rows).contiguous()
 
-    def stored(self, block: torch.Tensor | PackedBlocks) -> torch.Tensor:
+    def stored(self, block: torch.Tensor | PackedBlocks | Multiplied) -> torch.Tensor:
         """The bytes of a block as they are stored, uint8 [n, bytes per row]."""
         import torch
 
@@ -72,7 +73,9 @@ class Rows:
         return self.values(_tensor(view).reshape(-1, self.columns)[first : first + count])
 
 
-def _tensor(view: torch.Tensor | PackedBlocks) -> torch.Tensor:
+def _tensor(view: torch.Tensor | PackedBlocks | Multiplied) -> torch.Tensor:
+    if isinstance(view, Multiplied):
+        return view.values()
     return view.repacked() if isinstance(view, PackedBlocks) else view
 
 
@@ -117,7 +120,9 @@ def _check_size(made: GgufTensor, sources: Sequence[torch.Tensor], elements: int
         raise UserError(f"The tensor {made.sources[0]} has an unexpected shape: {shapes}.")
 
 
-def _several(views: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _several(
+    views: torch.Tensor | tuple[torch.Tensor | Multiplied, ...],
+) -> tuple[torch.Tensor | Multiplied, ...]:
     return views if isinstance(views, tuple) else (views,)
 
 
@@ -151,7 +156,9 @@ def _generated(name: str, config: ModelConfig) -> Sequence[float]:
     return factors
 
 
-def _blocks(view: torch.Tensor | PackedBlocks, elements: int, columns: int) -> Iterator[torch.Tensor | PackedBlocks]:
+def _blocks(
+    view: torch.Tensor | PackedBlocks | Multiplied, elements: int, columns: int
+) -> Iterator[torch.Tensor | PackedBlocks | Multiplied]:
     """Parts of a view of any number of dimensions in order: whole rows, none much larger than `elements`."""
     if view.numel() <= max(elements, columns):
         yield view

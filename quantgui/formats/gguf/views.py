@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.heads import falcon_kv_heads
+from quantgui.formats.gguf.multipliers import MULTIPLIED, Multiplied, multiplied
 from quantgui.formats.gguf.packed_blocks import PackedBlocks
 from quantgui.types import UserError
 
 if TYPE_CHECKING:
     import torch
 
-View = Callable[["torch.Tensor", Keys], "torch.Tensor | tuple[torch.Tensor, ...]"]
+View = Callable[["torch.Tensor", Keys], "torch.Tensor | tuple[torch.Tensor | Multiplied, ...]"]
 """A tensor of the checkpoint and the config -> views on it with the elements of the GGUF tensor, in their order."""
 Change = Callable[["torch.Tensor"], "torch.Tensor"]
 """float32 values of the checkpoint -> those of the file."""
@@ -51,6 +53,12 @@ def _queries_then_keys_then_values(tensor: torch.Tensor, keys: Keys) -> torch.Te
     if tensor.shape[0] % (3 * keys.heads):
         raise UserError(f"{tensor.shape[0]} rows do not fit three times {keys.heads} heads.")
     return tensor.view(keys.heads, 3, tensor.shape[0] // keys.heads // 3, *tensor.shape[1:]).transpose(0, 1)
+
+
+def _many_queries(tensor: torch.Tensor, keys: Keys) -> torch.Tensor:
+    """GPT-BigCode stores queries, keys and values one after the other where all queries share one key, and head by
+    head where each has its own."""
+    return tensor if keys.flag("multi_query", True) else _queries_then_keys_then_values(tensor, keys)
 
 
 def _queries_keys_values_by_group(tensor: torch.Tensor, keys: Keys) -> tuple[torch.Tensor, ...]:
@@ -203,7 +211,9 @@ _HALVES: Mapping[str, View] = {
 }
 VIEWS: Mapping[str, Mapping[str, View]] = {
     "arcee": _PAIRS,
+    "bloom": {"attn_qkv": _queries_then_keys_then_values},
     "deepseek2": {"attn_k_b": _latent_keys, "attn_v_b": _latent_values},
+    "falcon-h1": {name: partial(multiplied, name) for name in MULTIPLIED},
     "falcon": {"attn_qkv": _queries_keys_values_by_group},
     "gpt2": dict.fromkeys(("attn_qkv", "attn_output", "ffn_up", "ffn_down"), _turned),
     "gptneox": {"attn_qkv": _queries_then_keys_then_values},
@@ -229,6 +239,7 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
         "ffn_down_exps": _down_either_way,
     },
     "smollm3": _PAIRS,
+    "starcoder": {"attn_qkv": _many_queries},
 }
 """Architecture -> name inside the layer -> how it is reordered."""
 

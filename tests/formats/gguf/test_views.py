@@ -21,7 +21,7 @@ RAW = {
 
 def read(architecture, name, shape, source, elements=10**6, **raw):
     """The values of a GGUF tensor made of one source, in its shape."""
-    config = ModelConfig(architecture, raw={"model_type": "any", **RAW, **raw})
+    config = ModelConfig(architecture.replace("-", "_"), raw={"model_type": "any", **RAW, **raw})
     rows = transformed_rows(GgufTensor(f"blk.0.{name}", shape, ("a",), 0), [source], architecture, config)
     return torch.cat([rows.values(block) for _, block in rows.blocks(elements)]).reshape(shape)
 
@@ -33,6 +33,71 @@ def test_falcon_keeps_some_queries_with_their_key_and_value(elements):
     found = read("falcon", "attn_qkv.weight", source.shape, source, elements, **raw)
     heads = source.split(5)  # q0 q1 k v, q2 q3 k v
     assert torch.equal(found, torch.cat([heads[i] for i in (0, 1, 4, 5, 2, 6, 3, 7)]))
+
+
+@pytest.mark.parametrize("architecture", ["bloom", "starcoder"])
+def test_query_key_and_value_of_a_head_are_taken_apart(architecture):
+    source = torch.randn(4 * 3 * 5, 7)
+    found = read(architecture, "attn_qkv.weight", source.shape, source, 50, multi_query=False)
+    heads = source.split(5)  # q0 k0 v0, q1 k1 v1, ...
+    assert torch.equal(found, torch.cat([heads[3 * head + part] for part in range(3) for head in range(4)]))
+
+
+def test_queries_that_share_one_key_stay_in_their_order():
+    source = torch.randn((4 + 2) * 5, 7)
+    assert torch.equal(read("starcoder", "attn_qkv.weight", source.shape, source), source)
+
+
+MULTIPLIERS = {
+    "hidden_size": 7,
+    "mamba_d_ssm": 6,
+    "mamba_n_heads": 3,
+    "mamba_d_head": 2,
+    "mamba_d_state": 4,
+    "mamba_n_groups": 2,
+    "embedding_multiplier": 2.0,
+    "lm_head_multiplier": 3.0,
+    "mlp_multipliers": [5.0, 7.0],
+    "key_multiplier": 11.0,
+    "attention_in_multiplier": 13.0,
+    "attention_out_multiplier": 17.0,
+    "ssm_in_multiplier": 19.0,
+    "ssm_out_multiplier": 23.0,
+    "ssm_multipliers": [2.0, 3.0, 5.0, 7.0, 11.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        *(("attn_q", 13), ("attn_k", 143), ("attn_v", 13), ("attn_output", 17), ("attn_norm", 1)),
+        *(("ffn_gate", 5), ("ffn_up", 1), ("ffn_down", 7), ("ssm_out", 23), ("ssm_conv1d", 1)),
+    ],
+)
+def test_multipliers_of_falcon_h1_are_in_its_weights(name, factor):
+    source = torch.randn(5, 7).bfloat16()
+    found = read("falcon-h1", f"{name}.weight", (5, 7), source, 8, **MULTIPLIERS)
+    assert torch.equal(found, source.float() * factor)
+
+
+@pytest.mark.parametrize("elements", [1, 10**6])
+def test_each_part_of_falcon_h1s_projection_has_its_own_multiplier(elements):
+    sizes = [6, 6, 8, 8, 3]
+    source = torch.randn(sum(sizes), 7)
+    found = read("falcon-h1", "ssm_in.weight", source.shape, source, elements, **MULTIPLIERS)
+    factors = [19.0 * own for own in MULTIPLIERS["ssm_multipliers"]]
+    parts = zip(source.split(sizes), factors, strict=True)
+    assert torch.equal(found, torch.cat([part * factor for part, factor in parts]))
+
+
+def test_a_projection_of_another_height_is_refused():
+    with pytest.raises(UserError, match="do not fit"):
+        read("falcon-h1", "ssm_in.weight", (9, 7), torch.zeros(9, 7), **MULTIPLIERS)
+
+
+def test_multipliers_that_are_no_numbers_are_refused():
+    with pytest.raises(UserError, match="must be a number"):
+        read("falcon-h1", "attn_q.weight", (5, 7), torch.zeros(5, 7), **{**MULTIPLIERS, "attention_in_multiplier": "2"})
 
 
 @pytest.mark.parametrize("elements", [1, 10**6])
@@ -114,7 +179,13 @@ def test_gemma_3n_has_no_text_behind_its_second_embedding():
 
 @pytest.mark.parametrize(
     ("architecture", "name"),
-    [("falcon", "attn_qkv"), ("deepseek2", "attn_k_b"), ("qwen35", "attn_gate"), ("qwen3next", "attn_gate")],
+    [
+        ("falcon", "attn_qkv"),
+        ("bloom", "attn_qkv"),
+        ("deepseek2", "attn_k_b"),
+        ("qwen35", "attn_gate"),
+        ("qwen3next", "attn_gate"),
+    ],
 )
 def test_rows_that_do_not_fit_the_heads_are_refused(architecture, name):
     with pytest.raises(UserError, match="do not fit"):

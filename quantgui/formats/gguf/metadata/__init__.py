@@ -7,6 +7,7 @@ from quantgui.formats.gguf.key_values import KeyValue, text
 from quantgui.formats.gguf.metadata.architectures import BUILDERS
 from quantgui.formats.gguf.metadata.pooling import pooling_keys
 from quantgui.formats.gguf.metadata.rope import rope_of
+from quantgui.formats.gguf.metadata.state_space import inner_norms_fit
 from quantgui.formats.gguf.names import layout_of
 from quantgui.types import Checkpoint, UserError
 
@@ -60,6 +61,11 @@ def model_warnings(checkpoint: Checkpoint) -> tuple[str, ...]:
         warnings.append(
             "llama.cpp blends this model's rotary frequencies over a range of whole dimensions, "
             "so long texts come out a little differently."
+        )
+    if config.model_type == "falcon_mamba" and not inner_norms_fit(keys):
+        warnings.append(
+            "llama.cpp adds another small number in the norms inside of this model's layers, "
+            "so its numbers come out a little differently."
         )
     return tuple(warnings)
 

@@ -155,6 +155,25 @@ def vision_keys(keys: Keys, prefix: str) -> list[KeyValue]:
     ]
 
 
+def ssm_keys(
+    prefix: str, *, kernel: int, state: int, inner: int, rank: int, groups: int | None = None
+) -> list[KeyValue]:
+    """Sizes of a state space: taps of its convolution, entries of a state, width inside, rank of the step of time (in
+    Mamba-2 and delta nets the number of heads), groups of heads."""
+    made = [u32(f"{prefix}.ssm.conv_kernel", kernel), u32(f"{prefix}.ssm.state_size", state)]
+    made += [] if groups is None else [u32(f"{prefix}.ssm.group_count", groups)]
+    return [*made, u32(f"{prefix}.ssm.inner_size", inner), u32(f"{prefix}.ssm.time_step_rank", rank)]
+
+
+def time_is_unlimited(keys: Keys) -> bool:
+    """Whether steps of time may have any length; JSON has no word for infinity, so configs write it variously."""
+    limits = keys.sequence("time_step_limit")
+    if limits is None:
+        return True
+    low, high = limits
+    return low == 0 and not (isinstance(high, int | float) and math.isfinite(high))
+
+
 def refuse_unless(fits: bool, what: str) -> None:
     """Raises UserError for `what` a config asks for and llama.cpp computes otherwise."""
     if not fits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quantgui.formats.gguf.metadata import dense, encoders, experts, gemma, hybrid
+from quantgui.formats.gguf.metadata import dense, encoders, experts, gemma, hybrid, state_space, unrotated
 from quantgui.formats.gguf.metadata._shared import Builder
 
 BUILDERS: Mapping[str, Builder] = {
@@ -13,5 +13,7 @@ BUILDERS: Mapping[str, Builder] = {
     **experts.BUILDERS,
     **gemma.BUILDERS,
     **hybrid.BUILDERS,
+    **state_space.BUILDERS,
+    **unrotated.BUILDERS,
 }
 """general.architecture -> its keys."""

@@ -60,12 +60,6 @@ def _phi3(keys: Keys, prefix: str) -> list[KeyValue]:
     return [*made, u32(f"{prefix}.attention.sliding_window", keys.count("sliding_window"))]
 
 
-def _gpt2(keys: Keys, prefix: str) -> list[KeyValue]:
-    plain = keys.flag("scale_attn_weights", True) and not keys.flag("scale_attn_by_inverse_layer_idx", False)
-    refuse_unless(plain, "another scale of attention")
-    return [*size_keys(keys, prefix), layer_epsilon(keys, prefix)]
-
-
 def _gpt_neox(keys: Keys, prefix: str) -> list[KeyValue]:
     """GPT-NeoX and StableLM: a part of each head is rotated, attention and MLP may stand side by side."""
     rope = rope_of(keys)
@@ -241,7 +235,6 @@ BUILDERS: Mapping[str, Builder] = {
     "qwen3vl": _qwen3_vl,
     "seed_oss": _with_heads,
     "smollm3": _smollm3,
-    "gpt2": _gpt2,
     "gptneox": _gpt_neox,
     "llama": _llama,
     "olmo2": _olmo2,

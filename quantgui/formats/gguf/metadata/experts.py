@@ -21,6 +21,7 @@ from quantgui.formats.gguf.metadata._shared import (
     refuse_unless,
     rms_epsilon,
     rotary_keys,
+    rotated_dimensions,
     size_keys,
     vision_keys,
     window_keys,
@@ -32,6 +33,8 @@ GPT_OSS_THETA = 150_000.0
 GPT_OSS_HEAD = 64
 GPT_OSS_ALPHA, GPT_OSS_LIMIT = 1.702, 7.0
 """Of gpt-oss, where its config does not state them; llama.cpp's gate has no others."""
+MINIMAX_THETA, MINIMAX_HEAD = 5_000_000.0, 128
+"""Of MiniMax-M2, where its config does not state them."""
 ERNIE_THETA = 500_000.0
 LLAMA4_THETA = 500_000.0
 LLAMA4_CHUNK, LLAMA4_SCALE = 8192, 0.1
@@ -76,6 +79,23 @@ def _gpt_oss(keys: Keys, prefix: str) -> list[KeyValue]:
         *window_keys(keys, prefix),
         *expert_keys(keys, prefix),
         u32(f"{prefix}.expert_feed_forward_length", keys.size("intermediate_size")),
+    ]
+
+
+def _minimax_m2(keys: Keys, prefix: str) -> list[KeyValue]:
+    """Norms over all heads of queries and of keys together; sigmoids with a correction choose the experts."""
+    rope, turned = rope_of(keys, MINIMAX_THETA), keys.optional("rotary_dim")
+    refuse_unless(not keys.tied(False), "one embedding at both ends (tie_word_embeddings)")
+    refuse_unless(keys.flag("use_qk_norm", True), "queries and keys without norms (use_qk_norm)")
+    return [
+        *size_keys(keys, prefix),
+        rms_epsilon(keys, prefix),
+        *head_keys(keys, prefix, MINIMAX_HEAD),
+        u32(f"{prefix}.rope.dimension_count", turned or rotated_dimensions(keys, rope, 1.0)),
+        *rope_keys(keys, prefix, rope),
+        *expert_keys(keys, prefix),
+        u32(f"{prefix}.expert_feed_forward_length", keys.size("intermediate_size")),
+        u32(f"{prefix}.expert_gating_func", Gating.SIGMOID),
     ]
 
 
@@ -253,6 +273,7 @@ BUILDERS: Mapping[str, Builder] = {
     "gpt-oss": _gpt_oss,
     "granitemoe": _granite_moe,
     "llama4": _llama4,
+    "minimax-m2": _minimax_m2,
     "olmoe": _olmoe,
     "phimoe": _phimoe,
     "qwen2moe": _qwen2_moe,

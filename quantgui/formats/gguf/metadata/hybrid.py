@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from quantgui.checkpoint.architectures import Keys, lfm2, nemotron_h
@@ -20,6 +19,8 @@ from quantgui.formats.gguf.metadata._shared import (
     rms_epsilon,
     rotated_dimensions,
     size_keys,
+    ssm_keys,
+    time_is_unlimited,
 )
 from quantgui.formats.gguf.metadata.rope import rope_keys, rope_of
 
@@ -39,11 +40,14 @@ def _delta_net(keys: Keys, prefix: str) -> list[KeyValue]:
         *dense_keys(keys, prefix),
         *head_keys(keys, prefix),
         u32(f"{prefix}.rope.dimension_count", rotated_dimensions(keys, rope, DELTA_SHARE)),
-        u32(f"{prefix}.ssm.conv_kernel", keys.size("linear_conv_kernel_dim")),
-        u32(f"{prefix}.ssm.state_size", keys.size("linear_key_head_dim")),
-        u32(f"{prefix}.ssm.group_count", keys.size("linear_num_key_heads")),
-        u32(f"{prefix}.ssm.time_step_rank", values),
-        u32(f"{prefix}.ssm.inner_size", keys.size("linear_value_head_dim") * values),
+        *ssm_keys(
+            prefix,
+            kernel=keys.size("linear_conv_kernel_dim"),
+            state=keys.size("linear_key_head_dim"),
+            groups=keys.size("linear_num_key_heads"),
+            inner=keys.size("linear_value_head_dim") * values,
+            rank=values,
+        ),
         u32(f"{prefix}.full_attention_interval", _full_interval(keys)),
     ]
 
@@ -115,11 +119,10 @@ def _granite_hybrid(keys: Keys, prefix: str) -> list[KeyValue]:
     positions = keys.value("position_embedding_type")
     refuse_unless(positions in ("rope", "nope", None), f"positions of the kind “{positions}”")
     refuse_unless(keys.size("mamba_n_groups", default=1) == 1, "one norm for several groups (mamba_n_groups)")
-    refuse_unless(_unlimited(keys), "limited steps of time (time_step_limit)")
+    refuse_unless(time_is_unlimited(keys), "limited steps of time (time_step_limit)")
     kinds = keys.kinds() or keys.kinds("layers_block_type") or ("mamba",) * keys.layers
     experts = keys.count("num_local_experts")
     shared = keys.count("shared_intermediate_size", 1024)
-    heads = keys.size("mamba_n_heads", default=128)
     made = [
         *size_keys(
             keys,
@@ -134,29 +137,23 @@ def _granite_hybrid(keys: Keys, prefix: str) -> list[KeyValue]:
         u32(f"{prefix}.vocab_size", keys.vocab),
         u32(f"{prefix}.rope.dimension_count", keys.head_dim()),
         flag(f"{prefix}.rope.scaling.finetuned", positions == "rope"),  # how llama.cpp asks whether there are any
-        u32(f"{prefix}.ssm.conv_kernel", keys.size("mamba_d_conv", default=4)),
-        u32(f"{prefix}.ssm.state_size", keys.size("mamba_d_state", default=256)),
-        u32(f"{prefix}.ssm.group_count", 1),
-        u32(f"{prefix}.ssm.inner_size", keys.size("mamba_expand", default=2) * keys.hidden),
-        u32(f"{prefix}.ssm.time_step_rank", heads),
+        *ssm_keys(
+            prefix,
+            kernel=keys.size("mamba_d_conv", default=4),
+            state=keys.size("mamba_d_state", default=256),
+            groups=1,
+            inner=keys.size("mamba_expand", default=2) * keys.hidden,
+            rank=keys.size("mamba_n_heads", default=128),
+        ),
     ]
     if not experts:
         return made
     return [*made, *expert_keys(keys, prefix), u32(f"{prefix}.expert_shared_feed_forward_length", shared)]
 
 
-def _unlimited(keys: Keys) -> bool:
-    """Whether steps of time may have any length; JSON has no word for infinity, so configs write it variously."""
-    limits = keys.sequence("time_step_limit")
-    if limits is None:
-        return True
-    low, high = limits
-    return low == 0 and not (isinstance(high, int | float) and math.isfinite(high))
-
-
 def _nemotron_h(keys: Keys, prefix: str) -> list[KeyValue]:
     """Each layer is one thing: llama.cpp tells Mamba-2 by having neither KV heads nor a width."""
-    refuse_unless(_unlimited(keys), "limited steps of time (time_step_limit)")
+    refuse_unless(time_is_unlimited(keys), "limited steps of time (time_step_limit)")
     kinds = nemotron_h.layer_kinds(keys)
     refuse_unless(not {"mlp", "moe"} <= set(kinds), "layers with experts and layers without them")
     heads, width = keys.size("mamba_num_heads"), nemotron_h.attention_width(keys)
@@ -175,11 +172,14 @@ def _nemotron_h(keys: Keys, prefix: str) -> list[KeyValue]:
         f32(f"{prefix}.attention.layer_norm_epsilon", epsilon),
         f32(f"{prefix}.attention.layer_norm_rms_epsilon", epsilon),
         u32(f"{prefix}.rope.dimension_count", width),
-        u32(f"{prefix}.ssm.conv_kernel", keys.size("conv_kernel", default=4)),
-        u32(f"{prefix}.ssm.state_size", keys.size("ssm_state_size")),
-        u32(f"{prefix}.ssm.group_count", keys.size("n_groups", default=8)),
-        u32(f"{prefix}.ssm.inner_size", heads * keys.size("mamba_head_dim")),
-        u32(f"{prefix}.ssm.time_step_rank", heads),
+        *ssm_keys(
+            prefix,
+            kernel=keys.size("conv_kernel", default=4),
+            state=keys.size("ssm_state_size"),
+            groups=keys.size("n_groups", default=8),
+            inner=heads * keys.size("mamba_head_dim"),
+            rank=heads,
+        ),
     ]
     return made + (_nemotron_experts(keys, prefix) if "moe" in kinds else [])
 

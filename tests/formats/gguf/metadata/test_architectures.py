@@ -28,11 +28,13 @@ LINEAR = {
     "linear_value_head_dim": 16,
     "linear_conv_kernel_dim": 4,
 }
+MAMBA = {"intermediate_size": 128}
+FALCON_H1 = {"mamba_d_ssm": 96, "mamba_n_heads": 6, "mamba_d_head": 16}
 WINDOWS = ["sliding_attention"] * 5 + ["full_attention"]
 
 
-def built(architecture, **raw):
-    model_type = next(name for name, layout in LAYOUTS.items() if layout.architecture == architecture)
+def built(architecture, model_type=None, **raw):
+    model_type = model_type or next(name for name, layout in LAYOUTS.items() if layout.architecture == architecture)
     keys = BUILDERS[architecture](Keys(ModelConfig(model_type, raw={"model_type": model_type, **SIZES, **raw})), "x")
     return {key.key: key.value for key in keys}
 
@@ -66,6 +68,31 @@ def built(architecture, **raw):
         ("modern-bert", {"norm_bias": True, "norm_eps": 1e-5}),
         ("nemotron_h_moe", {"hybrid_override_pattern": "M-E*"}),
         ("qwen35", {"layer_types": ["linear_attention"] * 2 + ["full_attention"] * 4, **LINEAR}),
+        ("mamba", {"intermediate_size": 96}),
+        ("mamba", {**MAMBA, "use_conv_bias": False}),
+        ("mamba", {**MAMBA, "use_bias": True}),
+        ("mamba", {**MAMBA, "hidden_act": "gelu"}),
+        ("mamba2", {**MAMBA, "num_heads": 8, "head_dim": 16, "n_groups": 2}),
+        ("mamba2", {**MAMBA, "num_heads": 8, "head_dim": 16, "n_groups": 1, "time_step_limit": [0.0, 1.0]}),
+        ("mamba2", {**MAMBA, "num_heads": 4, "head_dim": 16, "n_groups": 1}),
+        ("falcon-h1", {**FALCON_H1, "attention_bias": True}),
+        ("falcon-h1", {**FALCON_H1, "mamba_proj_bias": True}),
+        ("falcon-h1", {**FALCON_H1, "projectors_bias": True}),
+        ("falcon-h1", {**FALCON_H1, "mamba_rms_norm": True, "mamba_norm_before_gate": True}),
+        ("falcon-h1", {**FALCON_H1, "ssm_multipliers": [1.0]}),
+        ("falcon-h1", {**FALCON_H1, "embedding_multiplier": 2.0, "tie_word_embeddings": True}),
+        ("falcon-h1", {**FALCON_H1, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}}),
+        ("jamba", {"mamba_expand": 3}),
+        ("jamba", {"head_dim": 32}),
+        ("minimax-m2", {**EXPERTS, "tie_word_embeddings": True}),
+        ("bloom", {"apply_residual_connection_post_layernorm": True}),
+        ("mpt", {"attn_config": {"alibi": False}}),
+        ("mpt", {"attn_config": {"alibi_bias_max": 16}}),
+        ("mpt", {"attn_config": {"softmax_scale": 0.5}}),
+        ("mpt", {"attn_config": {"prefix_lm": True}}),
+        ("mpt", {"attn_config": {"qk_ln": True}}),
+        ("mpt", {"logit_scale": 2.0}),
+        ("starcoder", {"scale_attn_weights": False}),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True, "layer_norm_epsilon": 1e-5}),
     ],
 )
@@ -83,6 +110,21 @@ def test_experts_behind_dense_layers_again_are_refused():
     kinds = ["dense", "sparse", "dense", "sparse", "sparse", "sparse"]
     with pytest.raises(UserError, match="mlp_layer_types"):
         built("glm4moe", **EXPERTS, mlp_layer_types=kinds)
+
+
+def test_what_llama_cpp_wants_to_know_of_a_state_space():
+    keys = built("mamba", "mamba", **MAMBA, time_step_rank=5, state_size=12)
+    sizes = {key.removeprefix("x.ssm."): value for key, value in keys.items() if ".ssm." in key}
+    expected = {"conv_kernel": 4, "state_size": 12, "inner_size": 128, "time_step_rank": 5, "dt_b_c_rms": False}
+    assert sizes == expected
+    assert built("mamba", "falcon_mamba", **MAMBA)["x.ssm.dt_b_c_rms"]
+    assert built("mamba2", **MAMBA, num_heads=8, head_dim=16, n_groups=1)["x.ssm.time_step_rank"] == 8
+    assert built("jamba", attn_layer_period=3, attn_layer_offset=1)["x.attention.head_count_kv"] == [0, 2, 0, 0, 2, 0]
+
+
+def test_heads_of_keys_of_gpt_bigcode():
+    assert built("starcoder")["x.attention.head_count_kv"] == 1
+    assert built("starcoder", multi_query=False, num_key_value_heads=None)["x.attention.head_count_kv"] == 4
 
 
 def test_a_width_of_heads_of_its_own():
@@ -106,7 +148,7 @@ def test_an_incomplete_config_is_named():
 
 def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
     with pytest.raises(UserError, match="cannot be converted"):
-        model_keys(Checkpoint("m", SourceKind.CONFIG, "", (), ModelConfig("mamba", raw={})))
+        model_keys(Checkpoint("m", SourceKind.CONFIG, "", (), ModelConfig("internlm2", raw={})))
 
 
 @pytest.mark.parametrize(
@@ -120,9 +162,13 @@ def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
         ("gemma2", {"sliding_window": 64}, False),
         ("gpt_oss", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "truncate": False}}, True),
         ("gpt_oss", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, False),
+        ("falcon_mamba", {"layer_norm_epsilon": 1e-5, "mixer_rms_eps": 1e-6}, True),
+        ("falcon_mamba", {"layer_norm_epsilon": 1e-5}, True),
+        ("falcon_mamba", {"layer_norm_epsilon": 1e-5, "mixer_rms_eps": 1e-5}, False),
+        ("mamba", {"layer_norm_epsilon": 1e-5}, False),
     ],
 )
-def test_a_window_that_llama_cpp_leaves_out_is_said(model_type, raw, warned):
+def test_what_llama_cpp_does_a_little_otherwise_is_said(model_type, raw, warned):
     config = ModelConfig(model_type, context_length=256, raw={"model_type": model_type, **raw})
     assert bool(model_warnings(Checkpoint("m", SourceKind.CONFIG, "", (), config))) is warned
 
