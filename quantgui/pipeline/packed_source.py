@@ -1,4 +1,4 @@
-"""A checkpoint with experts in MXFP4 blocks (gpt-oss) as its model computes with it: plain matrices, unpacked on reading.
+"""A checkpoint with experts in MXFP4 blocks (gpt-oss) as its model computes: plain matrices, unpacked on reading.
 
 transformers keeps them [experts, inputs, outputs]; the blocks lie along the inputs of [experts, outputs, inputs].
 """
