@@ -18,7 +18,7 @@ HELP = "the perplexity of a model on a text"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument("model", metavar="MODEL", help="a model folder, or “demo”")
+    parser.add_argument("model", metavar="MODEL", help="a model folder, a .gguf file, or “demo”")
     parser.add_argument("--against", metavar="ORIGINAL", help="the model it was made from: paired on the same tokens")
     parser.add_argument("--text", metavar="FILE", help="UTF-8 text to score (default: the bundled evaluation text)")
     parser.add_argument("--context", type=int, metavar="N", help="tokens per window (default: 512)")

@@ -11,7 +11,7 @@ from typing import Any
 from quantgui.checkpoint import ChildNeeded
 from quantgui.checkpoint.resolve import resolve
 from quantgui.cli import fit_questions
-from quantgui.cli.fit_text import LEGEND, hardware_line, settings_line, table_lines, training_lines
+from quantgui.cli.fit_text import LEGEND, hardware_line, row_name, row_notes, settings_line, table_lines, training_lines
 from quantgui.cli.run_job import run_job
 from quantgui.fit.commands import command_for
 from quantgui.fit.estimate import estimate_table
@@ -27,7 +27,7 @@ from quantgui.fit.weights import parameters
 from quantgui.hardware.catalogue import parse_target
 from quantgui.hardware.probe import this_machine
 from quantgui.jobs.job import ReadJob
-from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, MemoryKind, Runtime, UserError
+from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, Runtime, UserError
 from quantgui.units import parameters as parameter_count
 
 HELP = "what fits: memory of every precision on this or other hardware, with a verdict"
@@ -54,8 +54,7 @@ class FitAnswer:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences worth saying once, in order: of the model, of the hardware, of the rows."""
-        parts = [part for estimate in self.estimates for part in estimate.parts]
-        said = [part.note for part in parts if part.kind in (MemoryKind.WEIGHTS, MemoryKind.KV_CACHE)]
+        said = row_notes(self.estimates)
         has_speed = any(estimate.speed for estimate in self.estimates)
         speed = "" if has_speed else why_no_speed(self.hardware)
         notes = (*self.checkpoint.notes, self.hardware.note, speed, *said)
@@ -137,7 +136,8 @@ def as_text(answer: FitAnswer) -> list[str]:
     ]
     if answer.star is not None:
         starred = next(e for e in answer.estimates if e.scheme_id == answer.star.scheme_id)
-        lines += [f"★ {answer.star.scheme_id}: {answer.star.sentence}", indent(answer.command(starred), "  "), ""]
+        name = row_name(answer.star.scheme_id)
+        lines += [f"★ {name}: {answer.star.sentence}", indent(answer.command(starred), "  "), ""]
     lines += table_lines(answer.estimates, answer.star)
     if answer.training:
         lines += training_lines(answer.training)

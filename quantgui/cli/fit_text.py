@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from quantgui.fit.recommendation import Recommendation
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.training import TrainingEstimate
+from quantgui.fit.weights import STORED
 from quantgui.types import HardwareTarget, MemoryEstimate, MemoryKind, Runtime, Verdict
 from quantgui.units import count, digits, file_size, memory
 
@@ -38,6 +39,9 @@ COLUMNS = (
 )
 LEFT = (0, 10, 11)
 """Columns of words; the others hold numbers and stand to the right."""
+NOTED = (MemoryKind.WEIGHTS, MemoryKind.KV_CACHE)
+NAMED_ROWS = 6
+"""Up to so many rows are named before a note; what more say is about a kind of files, and the note says which."""
 LEGEND = (
     "Weights and KV cache follow from the model; compute, overhead and tokens/s are estimates (bands: --json).",
     "1 GiB = 2^30 bytes, 1 GB = 1e9 bytes. tokens/s while generating for one user; ★ marks the recommended row.",
@@ -45,16 +49,30 @@ LEGEND = (
 
 
 def table_lines(estimates: Sequence[MemoryEstimate], star: Recommendation | None) -> Iterator[str]:
-    """The rows by runtime, each with its reason; columns have the same width everywhere."""
+    """The rows by runtime; columns have the same width everywhere. Why a row fits, its numbers say; of the others the
+    reason stands behind them.
+    """
     cells = [_cells(estimate, star) for estimate in estimates]
     widths = [max(len(row[i]) for row in [COLUMNS, *cells]) for i in range(len(COLUMNS))]
     for runtime in dict.fromkeys(estimate.runtime for estimate in estimates):
         yield RUNTIME_TITLES[runtime]
-        yield _line(COLUMNS, widths)
+        yield _line(COLUMNS, widths).rstrip()
         for estimate, row in zip(estimates, cells, strict=True):
             if estimate.runtime is runtime:
-                yield f"{_line(row, widths)}  {estimate.reason}".rstrip()
+                reason = "" if estimate.verdict is Verdict.FITS else estimate.reason
+                yield f"{_line(row, widths)}  {reason}".rstrip()
         yield ""
+
+
+def row_notes(estimates: Sequence[MemoryEstimate]) -> Iterator[str]:
+    """What the rows say about their weights and caches, once each; before what only a few say stand their names."""
+    rows: dict[str, list[str]] = {}
+    for estimate in estimates:
+        for note in dict.fromkeys(part.note for part in estimate.parts if part.kind in NOTED and part.note):
+            rows.setdefault(note, []).append(row_name(estimate.scheme_id))
+    for note, names in rows.items():
+        is_about_few = len(names) <= NAMED_ROWS and len(names) < len(estimates)
+        yield f"{', '.join(names)}: {note}" if is_about_few else note
 
 
 def training_lines(estimates: Iterable[TrainingEstimate]) -> Iterator[str]:
@@ -78,6 +96,11 @@ def settings_line(settings: FitSettings) -> str:
     return ", ".join(words)
 
 
+def row_name(scheme_id: str) -> str:
+    """What a row is called: an already quantized checkpoint has no precision to name."""
+    return "as it is" if scheme_id == STORED else scheme_id
+
+
 def hardware_line(hardware: HardwareTarget) -> str:
     """The hardware and its memories, in words."""
     parts = [hardware.name]
@@ -93,16 +116,21 @@ def _cells(estimate: MemoryEstimate, star: Recommendation | None) -> tuple[str, 
     marked = star is not None and star.scheme_id == estimate.scheme_id
     longest, speed, quality = estimate.longest_context, estimate.speed, estimate.quality
     return (
-        f"★ {estimate.scheme_id}" if marked else f"  {estimate.scheme_id}",
+        f"{'★' if marked else ' '} {row_name(estimate.scheme_id)}",
         f"{estimate.bits_per_weight:.2f}" if estimate.bits_per_weight else "–",
         *(memory(estimate.part(kind)) for kind in MemoryKind),
         memory(estimate.total_bytes),
         file_size(estimate.file_bytes),
         "–" if longest is None else count(longest),
         "–" if speed is None else digits(speed.tokens_per_second),
-        "–" if quality is None else quality.words.partition(";")[0],
+        "–" if quality is None else _brief(quality.words),
         VERDICT_WORDS[estimate.verdict],
     )
+
+
+def _brief(words: str) -> str:
+    """A judgement without its conditions, which the JSON has whole."""
+    return words.partition(";")[0].partition(" unless ")[0]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

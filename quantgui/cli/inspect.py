@@ -14,9 +14,8 @@ from quantgui.jobs.report_log import ReportLog
 from quantgui.types import TensorReport
 
 HELP = "the tensors of a model, with errors against the original it was made from"
-COLUMNS = (
-    f"{'tensor':<44} {'shape':>16} {'bits':>6} {'bytes':>13} {'absmax':>9} {'SQNR dB':>8} {'MSE':>10} {'max err':>10}"
-)
+COLUMNS = f"{'tensor':<44} {'shape':>16} {'bits':>6} {'bytes':>13} {'absmax':>9}"
+ERROR_COLUMNS = f" {'SQNR dB':>8} {'MSE':>10} {'max err':>10}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit code."""
     job = InspectJob(absolute(options.model), absolute(options.against) if options.against else None, options.tensor)
-    heading = [COLUMNS]  # printed with the first row: a model that cannot be read has no table
+    columns = COLUMNS + ERROR_COLUMNS if job.against else COLUMNS
+    heading = [columns]  # printed with the first row: a model that cannot be read has no table
     reports: list[TensorReport] = []
 
     def show(event: Event) -> None:
@@ -52,14 +52,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _line(report: TensorReport) -> str:
     error = report.error
-    absmax = max(map(abs, (report.before.low, report.before.high))) if report.before else None
-    sqnr = "exact" if error and error.sqnr_db is None else _number(error.sqnr_db if error else None, ".1f")
-    return (
-        f"{report.name:<44} {'x'.join(map(str, report.shape)):>16} {report.bits:>6.2f} {report.bytes_after:>13,} "
-        f"{_number(absmax, '.3g'):>9} {sqnr:>8} {_number(error.mse if error else None, '.2e'):>10} "
-        f"{_number(error.max_abs if error else None, '.2e'):>10}"
-    )
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+    absmax = format(max(map(abs, (report.before.low, report.before.high))), ".3g") if report.before else ""
+    shape = "x".join(map(str, report.shape))
+    line = f"{report.name:<44} {shape:>16} {report.bits:>6.2f} {report.bytes_after:>13,} {absmax:>9}"
+    if error is None:
+        return line.rstrip()
+    sqnr = "exact" if error.sqnr_db is None else format(error.sqnr_db, ".1f")
+    return f"{line} {sqnr:>8} {error.mse:>10.2e} {error.max_abs:>10.2e}"

@@ -139,7 +139,7 @@ def _split(estimate: MemoryEstimate, hardware: HardwareTarget) -> str:
 
 
 def _gguf_file(checkpoint: Checkpoint, file_type: str) -> str:
-    if checkpoint.kind is SourceKind.GGUF:
+    if checkpoint.kind is SourceKind.GGUF and file_type in ("stored", checkpoint.dtype):
         return checkpoint.path
     return f"{_short(checkpoint)}-{file_type}.gguf"
 

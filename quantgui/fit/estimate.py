@@ -157,7 +157,8 @@ def _tables(
     if checkpoint.kind is SourceKind.GGUF:
         if chosen not in (None, Runtime.LLAMA_CPP):
             raise UserError("A GGUF file runs in llama.cpp.", hint="Choose llama.cpp, or open the original model.")
-        return [(Runtime.LLAMA_CPP, weights_per_row(checkpoint))]
+        made = gguf_weights(checkpoint, settings.imatrix)  # of a file of floats; a quantized one stays as it is
+        return [(Runtime.LLAMA_CPP, made or weights_per_row(checkpoint))]
     if chosen is None:
         beside = Runtime.MLX if is_apple else Runtime.VLLM
         return [

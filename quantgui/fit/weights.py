@@ -103,8 +103,10 @@ def is_quantized(checkpoint: Checkpoint) -> bool:
 
 @per_checkpoint
 def weights_per_row(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
-    """The weights under every row of the registry; of an already quantized checkpoint its own bytes alone."""
-    if is_quantized(checkpoint):
+    """The weights under every row of the registry; of an already quantized checkpoint its own bytes alone, and of a
+    GGUF file, which becomes no folder.
+    """
+    if is_quantized(checkpoint) or checkpoint.kind is SourceKind.GGUF:
         return (_stored(checkpoint),)
     return tuple(recipe_weights(checkpoint, Recipe(SchemeSpec(row.id))) for row in rows())
 
@@ -137,7 +139,8 @@ def _stored(checkpoint: Checkpoint) -> WeightBytes:
     method = checkpoint.config.quantization if checkpoint.config else None
     if checkpoint.kind is SourceKind.GGUF or method is None:
         method = checkpoint.dtype
-    note = f"Already quantized ({method}); these are its own bytes."
+    what = "Already quantized" if is_quantized(checkpoint) else "As it is"
+    note = f"{what} ({method}); these are its own bytes."
     split = checkpoint_plan(checkpoint).split([tensor.nbytes for tensor in checkpoint.tensors])
     return WeightBytes(STORED, checkpoint.nbytes, _stored_file_bytes(checkpoint), parameters(checkpoint), note, split)
 

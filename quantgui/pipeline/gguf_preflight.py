@@ -41,7 +41,7 @@ def check_gguf(
     check_target(job, checkpoint)
     _check_disk(job, plan.file.nbytes)
     missing = check_importance(plan, matrix) if matrix is not None else ()
-    return (*plan.warnings, *missing, *_idle_rules(job, assignments))
+    return (*_compared_with(checkpoint), *plan.warnings, *missing, *_idle_rules(job, assignments))
 
 
 def check_early(job: QuantizeJob, checkpoint: Checkpoint, assignments: Sequence[Assignment]) -> tuple[str, ...]:
@@ -77,6 +77,13 @@ def rounds_again(checkpoint: Checkpoint) -> str:
     if checkpoint.kind is not SourceKind.GGUF or checkpoint.config is None or not checkpoint.config.quantization:
         return ""
     return f"“{checkpoint.name}” is already quantized; rounding it a second time adds to the loss."
+
+
+def _compared_with(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the errors of a file that was rounded twice leave out."""
+    if not rounds_again(checkpoint):
+        return ()
+    return (f"Errors are measured against “{checkpoint.name}”, which was quantized already, not against its original.",)
 
 
 def check_target(job: QuantizeJob, checkpoint: Checkpoint) -> None:
@@ -115,7 +122,11 @@ def _idle_rules(job: QuantizeJob, assignments: Sequence[Assignment]) -> tuple[st
     for rule in job.recipe.rules:
         matched = [assignment for assignment in assignments if rule.matches(assignment.tensor)]
         if not matched:
-            sentences.append(f"No tensor's name matches the rule {rule.pattern}, so it changes nothing.")
+            example = assignments[-1].tensor.name if assignments else ""
+            sentences.append(
+                f"No tensor's name matches the rule {rule.pattern}, so it changes nothing. "
+                f"Names in a GGUF file look like {example}."
+            )
         elif rule.scheme is not None and all(assignment.why for assignment in matched):
             sentences.append(
                 f"The rule {rule.pattern} matches only tensors that are left as they are, so it changes nothing."

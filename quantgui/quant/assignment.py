@@ -11,7 +11,7 @@ from quantgui.quant.registry import build, row, settings
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
 from quantgui.schemes.scheme import Scheme
-from quantgui.types import Checkpoint, Role, TensorInfo
+from quantgui.types import Checkpoint, Role, TensorInfo, UserError
 
 WHY_KEPT: Mapping[Role, str] = {
     Role.EMBEDDING: "Embeddings are kept: small gain, large loss.",
@@ -36,7 +36,7 @@ def assign(checkpoint: Checkpoint, recipe: Recipe) -> tuple[Assignment, ...]:
 
     def scheme_of(spec: SchemeSpec | None) -> Scheme | None:
         if id(spec) not in built:
-            built[id(spec)] = None if spec is None else build(spec)
+            built[id(spec)] = None if spec is None else _tensor_scheme(recipe, spec)
         return built[id(spec)]
 
     base = build(recipe.base)
@@ -51,6 +51,15 @@ def assign(checkpoint: Checkpoint, recipe: Recipe) -> tuple[Assignment, ...]:
 def is_gguf(recipe: Recipe) -> bool:
     """Whether a recipe makes a GGUF file instead of a folder. Raises UserError for an unknown scheme."""
     return row(recipe.base.id).format == GGUF
+
+
+def _tensor_scheme(recipe: Recipe, spec: SchemeSpec) -> Scheme:
+    if row(spec.id).format == GGUF:
+        raise UserError(
+            f"{spec.id} is a type of GGUF files, and {recipe.base.id} is written as a folder.",
+            hint="Choose a GGUF type for the whole model, or another precision for this exception.",
+        )
+    return build(spec)
 
 
 def _assign_one(checkpoint: Checkpoint, tensor: TensorInfo, rule: Rule | None, scheme: Scheme | None) -> Assignment:

@@ -13,7 +13,17 @@ from quantgui.fit.commands import command_for, llama_server, mlx_generate, trans
 from quantgui.fit.estimate import estimate_table
 from quantgui.fit.settings import FitSettings
 from quantgui.hardware.catalogue import target
-from quantgui.types import DeviceLoad, HardwareTarget, MemoryEstimate, Placement, Runtime, Verdict
+from quantgui.types import (
+    Checkpoint,
+    DeviceLoad,
+    HardwareTarget,
+    MemoryEstimate,
+    Placement,
+    Runtime,
+    SourceKind,
+    TensorInfo,
+    Verdict,
+)
 
 MODEL = find_entry("Llama-3.1-8B-Instruct").checkpoint()
 CARD = target("RTX 3060")
@@ -40,6 +50,13 @@ def test_llama_server_says_what_was_estimated() -> None:
     assert (found["-ngl"], found["-c"], found["-np"]) == ("99", "16384", "2")
     assert (found["-ctk"], found["-ctv"], found["-fa"]) == ("q8_0", "q8_0", "on")
     assert "-ts" not in found
+
+
+def test_a_gguf_file_is_named_for_its_own_type_and_others_by_what_they_would_be_called() -> None:
+    file = Checkpoint("m-F16", SourceKind.GGUF, "/m-F16.gguf", (TensorInfo("w", (2, 2), "F16", 8),))
+    for own in ("stored", "GGUF-F16"):
+        assert options(llama_server(row(own), file, CARD, SETTINGS))["-m"] == "/m-F16.gguf"
+    assert options(llama_server(row("Q8_0"), file, CARD, SETTINGS))["-m"] == "m-F16-Q8_0.gguf"
 
 
 def test_slots_share_the_context() -> None:

@@ -216,14 +216,34 @@ def test_what_a_config_says_is_published_comes_first(card: HardwareTarget) -> No
     assert estimates[0].part(MemoryKind.WEIGHTS) == 13_761_264_768
 
 
-def test_a_gguf_file_runs_in_llama_cpp(card: HardwareTarget) -> None:
+def gguf_file(kind: str, bits: float, quantization: str | None) -> Checkpoint:
     tensors = (
-        TensorInfo("token_embd.weight", (64, 32), "Q4_K", 1152, role=Role.EMBEDDING, module="embed"),
-        TensorInfo("blk.0.attn_q.weight", (32, 32), "Q4_K", 576, role=Role.ATTENTION, layer=0, module="attn.q"),
+        TensorInfo("token_embd.weight", (64, 32), kind, int(2048 * bits) // 8, role=Role.EMBEDDING, module="embed"),
+        TensorInfo(
+            "blk.0.attn_q.weight", (32, 32), kind, int(1024 * bits) // 8, role=Role.ATTENTION, layer=0, module="attn.q"
+        ),
     )
-    raw = {"general.architecture": "llama"}
-    config = ModelConfig("llama", hidden_size=32, num_layers=1, num_heads=4, head_dim=8, vocab_size=64, raw=raw)
-    file = Checkpoint("x", SourceKind.GGUF, "/x.gguf", tensors, config)
+    config = ModelConfig(
+        "llama",
+        hidden_size=32,
+        num_layers=1,
+        num_heads=4,
+        head_dim=8,
+        vocab_size=64,
+        quantization=quantization,
+        raw={"general.architecture": "llama"},
+    )
+    return Checkpoint("x", SourceKind.GGUF, "/x.gguf", tensors, config)
+
+
+def test_a_gguf_file_of_floats_becomes_the_types_of_llama_cpp_alone(card: HardwareTarget) -> None:
+    names = {estimate.scheme_id for estimate in estimate_table(gguf_file("F16", 16, None), card)}
+    assert {"GGUF-F16", "Q8_0", "Q4_K_M"} <= names
+    assert names.isdisjoint(row.id for row in rows())
+
+
+def test_a_gguf_file_runs_in_llama_cpp(card: HardwareTarget) -> None:
+    file = gguf_file("Q4_K", 4.5, "gguf")
     (estimate,) = estimate_table(file, card)
     assert estimate.runtime is Runtime.LLAMA_CPP
     assert estimate.part(MemoryKind.WEIGHTS) == 1728

@@ -193,6 +193,7 @@ def test_rules_and_options_reach_the_tensors(wide, tmp_path):
     idle = [warning for warning in started.warnings if "changes nothing" in warning]
     assert len(idle) == 2
     assert "*nothing*" in idle[0]
+    assert "look like blk.1." in idle[0]
     assert "*norm* matches only tensors that are left as they are" in idle[1]
     convert(wide, tmp_path / "y.gguf", recipe("Q4_K_M", pure=True))
     pure = {kind for name, (kind, _) in arrays(tmp_path / "y.gguf").items() if "norm" not in name}
@@ -206,7 +207,9 @@ def test_another_gguf_file_is_quantized_like_its_model(wide, tmp_path):
     assert (tmp_path / "two.gguf").read_bytes() == (tmp_path / "one.gguf").read_bytes()
     with pytest.raises(UserError, match="already quantized"):
         convert(tmp_path / "two.gguf", tmp_path / "three.gguf", recipe("Q8_0"))
-    convert(tmp_path / "two.gguf", tmp_path / "three.gguf", recipe("Q8_0"), allow_requantize=True)
+    events = convert(tmp_path / "two.gguf", tmp_path / "three.gguf", recipe("Q8_0"), allow_requantize=True)
+    (started,) = [event for event in events if isinstance(event, Started)]
+    assert any("measured against “two”" in warning for warning in started.warnings)
     name = "blk.0.ffn_up.weight"
     kind, data = arrays(tmp_path / "two.gguf")[name]
     again = quantize_rows("Q8_0", dequantize_rows(kind, data.reshape(512, -1), 256))

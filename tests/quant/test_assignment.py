@@ -4,7 +4,7 @@ import pytest
 
 from quantgui.quant.assignment import assign
 from quantgui.schemes.recipe import Recipe, Rule, SchemeSpec
-from quantgui.types import Checkpoint, ModelConfig, Role, SourceKind, TensorInfo
+from quantgui.types import Checkpoint, ModelConfig, Role, SourceKind, TensorInfo, UserError
 
 
 def tensor(name: str, shape: tuple[int, ...], role: Role, dtype: str = "BF16") -> TensorInfo:
@@ -53,6 +53,11 @@ def test_the_base_leaves_embeddings_head_norms_and_biases():
 def test_experts_are_held_where_transformers_can_join_them(spec, held):
     chosen = schemes(Recipe(spec))
     assert (chosen["model.layers.0.mlp.experts.0.up_proj.weight"] is not None) is held
+
+
+def test_a_type_of_gguf_files_has_no_place_in_a_folder():
+    with pytest.raises(UserError, match="Q6_K is a type of GGUF files, and INT4 is written as a folder"):
+        assign(model(), Recipe(SchemeSpec("INT4"), (Rule("*self_attn*", SchemeSpec("Q6_K")),)))
 
 
 def test_a_rule_for_a_part_of_a_layer_leaves_its_biases_without_a_warning():

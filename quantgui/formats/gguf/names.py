@@ -31,10 +31,17 @@ class GgufTensor:
 
 def layout_of(config: ModelConfig | None) -> Layout:
     """How llama.cpp stores this architecture. Raises UserError where it is not known here."""
-    layout = LAYOUTS.get(config.model_type) if config else None
+    if config is None or not config.model_type:
+        raise UserError(
+            "What kind of model this is cannot be told: there is no config.json with a model_type.",
+            hint="Put the model's config.json beside its weights.",
+        )
+    layout = LAYOUTS.get(config.model_type)
     if layout is None:
-        kind = f"“{config.model_type}”" if config and config.model_type else "without a model_type"
-        raise UserError(f"How llama.cpp stores the architecture {kind} is not known yet.")
+        raise UserError(
+            f"How llama.cpp stores the architecture “{config.model_type}” is not known yet.",
+            hint="A precision that is written as a folder does not need it.",
+        )
     return layout
 
 
@@ -58,7 +65,18 @@ def gguf_tensors(checkpoint: Checkpoint) -> tuple[GgufTensor, ...]:
             found |= {made.name: made for made in _renamed(tensor, layout, config)}
     found |= {name: _stacked(name, parts) for name, parts in stacks.items()}
     found |= {made.name: made for made in _rope_factors(config)}
+    found |= {made.name: made for made in _repeated(found, layout)}
     return tuple(sorted(found.values(), key=lambda t: (-1 if t.layer is None else t.layer, t.name)))
+
+
+def _repeated(found: Mapping[str, GgufTensor], layout: Layout) -> Iterator[GgufTensor]:
+    """Tensors that llama.cpp wants in a layer although it computes without them, and transformers does not save."""
+    layers = {made.layer for made in found.values() if made.layer is not None}
+    for inside in layout.repeated:
+        first = found.get(f"blk.0.{inside}")
+        missing = (layer for layer in layers if f"blk.{layer}.{inside}" not in found)
+        if first is not None:
+            yield from (replace(first, name=f"blk.{layer}.{inside}", layer=layer) for layer in missing)
 
 
 def _is_dropped(name: str, layout: Layout, config: ModelConfig) -> bool:

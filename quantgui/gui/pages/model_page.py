@@ -261,7 +261,7 @@ def model_facts(checkpoint: Checkpoint) -> list[Fact]:
         Fact("Vocabulary", f"{formatting.count(config.vocab_size)} tokens" if config.vocab_size else ""),
         Fact("Context length", context),
         Fact("Tied embeddings", "Yes" if config.tied_embeddings else "No"),
-        Fact("Quantization", config.quantization or ""),
+        Fact("Quantization", "" if checkpoint.kind is SourceKind.GGUF else config.quantization or ""),
     ]
 
 

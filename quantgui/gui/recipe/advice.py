@@ -10,10 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quantgui import units
+from quantgui.fit.weights import is_quantized
 from quantgui.quant.registry import row
 from quantgui.schemes.recipe import SchemeSpec
-from quantgui.types import Checkpoint, HardwareTarget, MemoryEstimate, MemoryKind, Runtime, UserError, Verdict
+from quantgui.types import (
+    Checkpoint,
+    HardwareTarget,
+    MemoryEstimate,
+    MemoryKind,
+    Runtime,
+    SourceKind,
+    UserError,
+    Verdict,
+)
 
+QUANTIZED_ALREADY = (
+    "It runs as it is. For another precision, open the original: rounding a second time adds to the loss."
+)
 SMALL_MODEL = 1_500_000_000
 """Parameters up to which a training of a few hundred steps is a matter of hours on a common computer."""
 
@@ -78,12 +91,22 @@ def answers(
     estimates: Sequence[MemoryEstimate],
     runtime: Runtime | None = None,
 ) -> tuple[Advice, ...]:
-    """One answer per purpose, those for the chosen `runtime` first; empty without estimates."""
+    """One answer per purpose, those for the chosen `runtime` first; empty without estimates.
+
+    A model that is quantized already gets one answer: to leave it as it is.
+    """
     if not estimates:
         return ()
+    is_file = checkpoint.kind is SourceKind.GGUF  # which becomes another GGUF file only
     by_id = {estimate.scheme_id: estimate for estimate in estimates}
+    if is_quantized(checkpoint) and not any(_exists(id_) for id_ in by_id):
+        return (Advice("Already quantized", QUANTIZED_ALREADY),)
     has_gpu = bool(hardware.accelerators)
-    possible = [purpose for purpose in _PURPOSES if purpose.with_gpu in (None, has_gpu)]
+    possible = [
+        purpose
+        for purpose in _PURPOSES
+        if purpose.with_gpu in (None, has_gpu) and (purpose.runtime is Runtime.LLAMA_CPP or not is_file)
+    ]
     purposes = sorted(possible, key=lambda purpose: purpose.runtime is not runtime)
     answered = {purpose: _answer(purpose, by_id) for purpose in purposes}
     found = [advice for advice in answered.values() if advice is not None]
@@ -91,7 +114,7 @@ def answers(
         runs = "it runs" if len(without) == 1 else "they run"
         words = f"Nothing that {runs} well fits {hardware.name}; the Fit page says what would."
         found.append(Advice(" · ".join(without), words))
-    if checkpoint.parameters <= SMALL_MODEL:
+    if checkpoint.parameters <= SMALL_MODEL and not is_file:
         words = "QAT-INT4: trained with the rounding, the best 4 bits; takes minutes to hours."
         found.append(Advice("Spend time on quality", words, SchemeSpec("QAT-INT4")))
     return tuple(found)

@@ -64,7 +64,7 @@ class PrecisionCard(Card):
         except UserError as error:
             self._summary.setText(error.message)
             return
-        self._summary.setText(f"{chosen.summary} Loaded by {' and '.join(chosen.runtimes)}.")
+        self._summary.setText(f"{chosen.summary} Loaded by {', '.join(chosen.runtimes)}.")
         is_file = chosen in file_rows()
         self._mixed_title.setText(f"{MIXED}: a GGUF file brings its own" if is_file else MIXED)
         for action in self._mixed:

@@ -47,7 +47,7 @@ def test_every_name_is_the_one_llama_cpp_maps_to(model_type):
     layers = checkpoint.config.num_layers or 0
     names = gguf.get_tensor_name_map(ARCHITECTURES[layout_of(checkpoint.config).architecture], layers)
     for tensor in gguf_tensors(checkpoint):
-        for source in tensor.sources:
+        for source in () if _stands_in(tensor) else tensor.sources:
             whole = re.sub(r"(experts|norms)\.\d+\.", r"\1.", source).replace("layernorm.norms", "layernorm")
             plain = whole.removeprefix("transformer.") if "bloom" in model_type else whole  # as its converter does
             mapped = names.get_name(plain, try_suffixes=(".weight", ".bias"))
@@ -57,7 +57,7 @@ def test_every_name_is_the_one_llama_cpp_maps_to(model_type):
 @pytest.mark.parametrize("model_type", sorted(ONE_OF_EACH))
 def test_no_weight_is_lost_and_none_invented(model_type):
     checkpoint = ONE_OF_EACH[model_type]
-    made = [tensor for tensor in gguf_tensors(checkpoint) if tensor.sources]
+    made = [tensor for tensor in gguf_tensors(checkpoint) if tensor.sources and not _stands_in(tensor)]
     used = {source for tensor in made for source in tensor.sources}
     kept = [t for t in checkpoint.tensors if t.name in used]
     unread = 0
@@ -118,6 +118,22 @@ def test_packed_experts_of_gpt_oss_are_the_same_tensors():
     assert _shapes(gguf_tensors(as_published)) == _shapes(gguf_tensors(plain))
 
 
+def test_keys_that_gemma_3n_does_not_use_are_there_also_where_they_were_not_saved():
+    saved = ONE_OF_EACH["gemma3n_text"]
+    tensors = {tensor.name: tensor for tensor in saved.tensors}
+    unused = []
+    for layer in (8, 9):
+        for part in ("k_proj", "v_proj", "k_norm"):
+            name = "model.layers.{}.self_attn." + part + ".weight"
+            assert name.format(layer) not in tensors
+            unused.append(replace(tensors[name.format(0)], name=name.format(layer)))
+    published = gguf_tensors(replace(saved, tensors=(*saved.tensors, *unused)))
+    found = gguf_tensors(saved)
+    assert _shapes(found) == _shapes(published)
+    assert sum(map(_stands_in, found)) == len(unused)
+    assert not any(map(_stands_in, published))
+
+
 def test_a_tied_head_that_is_stored_is_left_out_where_the_converter_leaves_it_out():
     entry = find_entry("google/gemma-2-2b-it")
     stored = checkpoint_from_config("", entry.config, stores_tied_head=True)
@@ -135,8 +151,13 @@ def test_what_has_no_place_is_named():
     unknown = Checkpoint("", SourceKind.CONFIG, "", (), read_config({"model_type": "no_such"}))
     with pytest.raises(UserError, match="no_such"):
         gguf_tensors(unknown)
-    with pytest.raises(UserError, match="without a model_type"):
+    with pytest.raises(UserError, match=r"no config\.json with a model_type"):
         gguf_tensors(Checkpoint("", SourceKind.SAFETENSORS, "", ()))
+
+
+def _stands_in(tensor: GgufTensor) -> bool:
+    """Whether a tensor is made of another layer's."""
+    return tensor.layer is not None and f".{tensor.layer}." not in tensor.sources[0]
 
 
 def _shapes(tensors: tuple[GgufTensor, ...]) -> dict[str, tuple[int, ...]]:

@@ -10,13 +10,14 @@ from quantgui.checkpoint.resolve import resolve
 from quantgui.fit.estimate import estimate_all, estimate_table
 from quantgui.fit.settings import FitSettings
 from quantgui.fit.weights import recipe_weights
+from quantgui.formats.gguf.tensor_size import tensor_nbytes
 from quantgui.gui.recipe import advice
 from quantgui.gui.recipe.advice import answers
 from quantgui.gui.recipe.advice_card import AdviceCard
 from quantgui.hardware.custom import custom_target
 from quantgui.quant.registry import build
 from quantgui.schemes.recipe import Recipe, SchemeSpec
-from quantgui.types import Runtime
+from quantgui.types import Checkpoint, ModelConfig, Role, Runtime, SourceKind, TensorInfo
 
 
 @pytest.fixture
@@ -67,6 +68,23 @@ def test_llama_cpp_can_use_the_ram_beside_a_small_gpu():
     by_purpose = {a.purpose: a for a in answers(mixtral, target, estimate_table(mixtral, target, FitSettings()))}
     answer = by_purpose["Ollama, LM Studio, llama.cpp"]
     assert answer.spec == SchemeSpec("Q4_K_M") and "RAM" in answer.sentence
+
+
+@pytest.mark.parametrize(("kind", "quantization"), [("F16", None), ("Q8_0", "gguf")])
+def test_a_gguf_file_is_advised_what_it_can_become(kind, quantization):
+    nbytes = tensor_nbytes((256, 256), kind)
+    tensors = (
+        TensorInfo("token_embd.weight", (256, 256), kind, nbytes, role=Role.EMBEDDING, module="embed"),
+        TensorInfo("blk.0.ffn_up.weight", (256, 256), kind, nbytes, role=Role.MLP, layer=0, module="mlp.up"),
+    )
+    config = ModelConfig(
+        "llama", hidden_size=256, num_layers=1, num_heads=4, head_dim=64, vocab_size=256, quantization=quantization
+    )
+    file = Checkpoint("x", SourceKind.GGUF, "/x.gguf", tensors, config)
+    target = custom_target("here", vram_gib=8, ram_gib=16)
+    (answer,) = answers(file, target, estimate_table(file, target, FitSettings(context=64)))
+    assert answer.spec == (None if quantization else SchemeSpec("Q8_0"))
+    assert ("open the original" in answer.sentence) is (quantization is not None)
 
 
 def test_the_chosen_runtime_comes_first(model):
