@@ -18,7 +18,7 @@ from quantgui.formats.gguf.file_types import FILE_TYPES, FileType
 from quantgui.formats.gguf.imatrix import read_imatrix
 from quantgui.formats.gguf.plan import plan_gguf, planned_types
 from quantgui.formats.gguf.size import gguf_rows
-from quantgui.formats.gguf.source import tensors_of
+from quantgui.formats.gguf.source import kept_type, tensors_of
 from quantgui.formats.gguf.type_plan import PlanOptions, needs_imatrix
 from quantgui.types import Checkpoint
 from tests.pipeline.gguf_architectures import MODELS
@@ -39,7 +39,7 @@ def distinct(checkpoint: Checkpoint) -> dict[str, bool]:
     """Types that give some tensor another type than those before, and whether each needs an importance matrix."""
     seen, found = set(), {}
     for kind in FILE_TYPES.values():
-        tensors, types = planned_types(checkpoint, kind, PlanOptions())
+        tensors, types = planned_types(checkpoint, kind, PlanOptions(source_type=kept_type(checkpoint)))
         weighted = needs_imatrix(tensors, types, kind)
         if (types, weighted) not in seen:
             seen.add((types, weighted))
@@ -58,8 +58,9 @@ class Sized:
 
     def planned(self, kind: FileType, weighted: bool) -> int:
         """The bytes of the plan that will be written; without a matrix, they are those shown before."""
+        options = PlanOptions(imatrix=weighted, source_type=kept_type(self.checkpoint))
         noted = read_imatrix(self.matrix).keys(self.matrix.name) if weighted else ()
-        nbytes = plan_gguf(self.checkpoint, kind, PlanOptions(imatrix=weighted), "x.gguf", noted).file.nbytes
+        nbytes = plan_gguf(self.checkpoint, kind, options, "x.gguf", noted).file.nbytes
         assert weighted or nbytes == self.shown[kind.name]
         return nbytes
 

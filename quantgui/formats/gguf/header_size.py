@@ -70,13 +70,14 @@ def _of_files(name: str, path: str, config: ModelConfig, rows: int, states: _Sta
     """Of the files beside a checkpoint; `states`, of each file, keep the cache honest."""
     checkpoint = Checkpoint(name, SourceKind.FOLDER, path, (), config)
     try:
-        vocabulary = len(encode_keys(vocabulary_keys(vocabulary_of(checkpoint, rows))))
+        vocabulary = vocabulary_of(checkpoint, rows)
+        nbytes = len(encode_keys(vocabulary_keys(vocabulary)))
     except UserError:
         return estimated_size(config)
     try:
-        return KeySize(vocabulary + len(encode_keys(model_keys(checkpoint))))
+        return KeySize(nbytes + len(encode_keys(model_keys(checkpoint, vocabulary.texts))))
     except UserError:
-        return KeySize(vocabulary + MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
+        return KeySize(nbytes + MODEL_KEYS_BYTES, MODEL_KEYS_BYTES)
 
 
 def _state(path: Path) -> tuple[str, int, int]:

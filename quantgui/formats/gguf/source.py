@@ -71,10 +71,10 @@ def keys_of(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> tuple[list
     if checkpoint.kind is SourceKind.GGUF:
         kept = ((key, entry) for key, entry in read_raw_keys(Path(checkpoint.path)) if key not in _REPLACED)
         return [KeyValue(key, ValueKind.STRING, raw=entry) for key, entry in kept], ()
-    keys = model_keys(checkpoint)
     rows = next((tensor.shape[0] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
     vocabulary = vocabulary_of(checkpoint, rows)
-    return [*keys, *vocabulary_keys(vocabulary)], (*model_warnings(checkpoint), *vocabulary.warnings)
+    keys = [*model_keys(checkpoint, vocabulary.texts), *vocabulary_keys(vocabulary)]
+    return keys, (*model_warnings(checkpoint), *vocabulary.warnings)
 
 
 def vocabulary_of(checkpoint: Checkpoint, rows: int) -> Vocabulary:

@@ -23,6 +23,7 @@ class Layout:
     transposed: frozenset[str] = frozenset()  # modules stored [inputs, outputs]
     drops_tied_head: bool = False  # a head that is stored although it is tied is left out
     kv_heads_by_layer: bool = False  # stated per layer, with zero for layers without attention
+    repeated: tuple[str, ...] = ()  # wanted in every layer, also unused: the first layer's stand for those not there
     outer_stacks: Mapping[str, str] = field(default_factory=dict)  # the same outside the layers
     outer_splits: Mapping[str, Split] = field(default_factory=dict)
 

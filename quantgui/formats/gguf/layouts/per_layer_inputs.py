@@ -38,6 +38,7 @@ _LAYOUT = Layout(
     _GEMMA3N,
     splits=_SPLITS,
     drops_tied_head=True,
+    repeated=("attn_k.weight", "attn_v.weight", "attn_k_norm.weight"),
     outer_stacks=_STREAMS,
     outer_splits={"embed_tokens.weight": _text_rows},
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.key_values import KeyValue, text
 from quantgui.formats.gguf.metadata.architectures import BUILDERS
@@ -19,9 +22,15 @@ _WITHOUT_WINDOWS = frozenset(
 """Architectures in which llama.cpp always lets every token see all before it."""
 
 
-def model_keys(checkpoint: Checkpoint) -> list[KeyValue]:
+_NAMED_PHI3 = re.compile(r"(phi)-?(3)", re.IGNORECASE)
+_PHI3_TOKENS = frozenset({"<unk>", "<s>", "</s>", "<|endoftext|>"})
+"""What llama.cpp looks up in a file whose name says Phi-3, and cannot load it without."""
+
+
+def model_keys(checkpoint: Checkpoint, tokens: Iterable[str]) -> list[KeyValue]:
     """Everything but the tokenizer and the file type, from config.json and what lies beside it.
 
+    `tokens` are the texts of the vocabulary, on which the name depends.
     Raises UserError for an architecture that is not converted here, and for a config that asks for what llama.cpp
     cannot do.
     """
@@ -37,10 +46,17 @@ def model_keys(checkpoint: Checkpoint) -> list[KeyValue]:
     return [
         text("general.architecture", architecture),
         text("general.type", "model"),
-        text("general.name", checkpoint.name),
+        text("general.name", _model_name(checkpoint.name, tokens)),
         *builder(Keys(config), architecture),
         *pooling_keys(checkpoint, architecture),
     ]
+
+
+def _model_name(name: str, tokens: Iterable[str]) -> str:
+    """The model's name; without the mark of Phi-3 ("Phi 3") where the vocabulary is another one."""
+    if not _NAMED_PHI3.search(name) or _PHI3_TOKENS.issubset(tokens):
+        return name
+    return _NAMED_PHI3.sub(r"\1 \2", name)
 
 
 def model_warnings(checkpoint: Checkpoint) -> tuple[str, ...]:

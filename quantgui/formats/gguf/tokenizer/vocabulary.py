@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -48,6 +48,11 @@ class Vocabulary:
     adds: Mapping[str, bool] = field(default_factory=dict)  # "bos", "eos": added to every text
     templates: Mapping[str, str] = field(default_factory=dict)  # chat templates by name; "" is the default one
     warnings: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """The tokens' texts in order."""
+        return (token.text for token in self.tokens)
 
     @property
     def has_scores(self) -> bool:

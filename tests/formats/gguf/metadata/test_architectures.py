@@ -148,7 +148,25 @@ def test_an_incomplete_config_is_named():
 
 def test_an_architecture_without_keys_is_refused_although_its_sizes_are_known():
     with pytest.raises(UserError, match="cannot be converted"):
-        model_keys(Checkpoint("m", SourceKind.CONFIG, "", (), ModelConfig("internlm2", raw={})))
+        model_keys(Checkpoint("m", SourceKind.CONFIG, "", (), ModelConfig("internlm2", raw={})), ())
+
+
+PHI3 = ["<unk>", "<s>", "</s>", "<|endoftext|>"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "written"),
+    [
+        ("Phi-3-mini", [*PHI3, "a"], "Phi-3-mini"),
+        ("Phi-3-mini", PHI3[:3], "Phi 3-mini"),
+        ("my-PHI3-tune", [], "my-PHI 3-tune"),
+        ("Llama-3", [], "Llama-3"),
+    ],
+)
+def test_a_name_that_llama_cpp_takes_for_phi_3_is_kept_for_its_tokens_alone(name, tokens, written):
+    raw = {"model_type": "llama", **SIZES}
+    keys = model_keys(Checkpoint(name, SourceKind.FOLDER, "", (), ModelConfig("llama", raw=raw)), tokens)
+    assert next(key.value for key in keys if key.key == "general.name") == written
 
 
 @pytest.mark.parametrize(
