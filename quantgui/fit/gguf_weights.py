@@ -7,7 +7,7 @@ from quantgui.fit.per_checkpoint import per_checkpoint
 from quantgui.fit.weight_split import plan_split, share_of_experts
 from quantgui.fit.weights import WeightBytes, is_quantized, parameters
 from quantgui.formats.gguf.names import GgufTensor
-from quantgui.formats.gguf.packed_blocks import holds_blocks
+from quantgui.formats.gguf.packed_blocks import holds_blocks, with_blocks
 from quantgui.formats.gguf.size import planned_rows
 from quantgui.types import Checkpoint, TensorInfo, UserError
 
@@ -36,10 +36,11 @@ def _without_imatrix(checkpoint: Checkpoint) -> tuple[WeightBytes, ...]:
 
 
 def _rows(checkpoint: Checkpoint, imatrix: bool) -> tuple[WeightBytes, ...]:
-    if is_quantized(checkpoint) and not holds_blocks(checkpoint):
+    stored = with_blocks(checkpoint)
+    if is_quantized(checkpoint) and not holds_blocks(stored):
         return ()
     try:
-        tensors, rows = planned_rows(checkpoint, imatrix)
+        tensors, rows = planned_rows(stored, imatrix)
     except UserError:
         return ()
     plan = plan_split(map(_described, tensors), share_of_experts(checkpoint))

@@ -1,5 +1,7 @@
 """GGUF rows of `fit`: llama.cpp's own figures, names that do not collide, nothing where nothing is known."""
 
+from dataclasses import replace
+
 from quantgui.checkpoint.catalogue import find_entry
 from quantgui.fit.estimate import estimate_all, estimate_gguf
 from quantgui.fit.gguf_weights import gguf_weights
@@ -30,6 +32,19 @@ def test_estimates_carry_the_cache_and_a_verdict():
     assert rows["Q4_K_M"].part(MemoryKind.KV_CACHE) == 8192 * 131_072
     assert rows["Q4_K_M"].verdict == "fits"
     assert rows["GGUF-F32"].verdict == "offload"
+
+
+def test_experts_that_a_config_says_are_packed_are_counted_packed():
+    """As OpenAI publishes them: every mixture copies them, so none is much smaller than the others."""
+    dense = find_entry("openai/gpt-oss-20b").checkpoint()
+    assert dense.config is not None
+    config = replace(dense.config, quantization="mxfp4")
+    packed = {row.scheme_id: row for row in gguf_weights(replace(dense, config=config))}
+    plain = {row.scheme_id: row for row in gguf_weights(dense)}
+    assert packed["GGUF-F16"].nbytes == plain["GGUF-F16"].nbytes  # dequantized
+    assert packed["MXFP4_MOE"].nbytes == plain["MXFP4_MOE"].nbytes
+    assert 11e9 < packed["Q2_K"].nbytes <= packed["Q8_0"].nbytes < 13e9 < plain["Q8_0"].nbytes
+    assert packed["Q8_0"].parameters == plain["Q8_0"].parameters
 
 
 def test_an_unknown_architecture_has_no_rows():

@@ -7,11 +7,12 @@ j + 16 into the high half of byte j.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quantgui.types import Checkpoint
+from quantgui.types import Checkpoint, SourceKind, TensorInfo
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,7 @@ METHOD = "mxfp4"
 """`quant_method` of config.json."""
 CODES, SCALES = "_blocks", "_scales"
 """How the names of the two tensors end."""
+_EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
 _CODE_BYTES = 16
 BLOCK_WEIGHTS, BLOCK_BYTES = 2 * _CODE_BYTES, 1 + _CODE_BYTES
 
@@ -30,6 +32,29 @@ def holds_blocks(checkpoint: Checkpoint) -> bool:
     config = checkpoint.config
     method = config.quantization if config is not None else None
     return method == METHOD and any(tensor.name.endswith(CODES) for tensor in checkpoint.tensors)
+
+
+def with_blocks(checkpoint: Checkpoint) -> Checkpoint:
+    """A model known by its config alone, with the two tensors of each matrix of experts that its files have."""
+    config = checkpoint.config
+    if checkpoint.kind is not SourceKind.CONFIG or config is None or config.quantization != METHOD:
+        return checkpoint
+    tensors = tuple(part for tensor in checkpoint.tensors for part in _packed(tensor))
+    return replace(checkpoint, tensors=tensors)
+
+
+def _packed(tensor: TensorInfo) -> tuple[TensorInfo, ...]:
+    """Codes [experts, outputs, groups, 16] and scales [experts, outputs, groups] of experts [experts, inputs, outputs];
+    any other tensor as it is."""
+    if not tensor.name.endswith(_EXPERTS) or len(tensor.shape) != 3 or tensor.shape[1] % BLOCK_WEIGHTS:
+        return (tensor,)
+    experts, inputs, outputs = tensor.shape
+    groups = (experts, outputs, inputs // BLOCK_WEIGHTS)
+    bytes_of_codes = math.prod(groups) * _CODE_BYTES
+    return (
+        replace(tensor, name=tensor.name + CODES, shape=(*groups, _CODE_BYTES), dtype="U8", nbytes=bytes_of_codes),
+        replace(tensor, name=tensor.name + SCALES, shape=groups, dtype="U8", nbytes=math.prod(groups)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
