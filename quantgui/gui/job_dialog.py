@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from quantgui import units
@@ -107,6 +108,12 @@ class JobDialog(QDialog):
         self._result.setVisible(done is not None)
         self._result.set_facts(self.facts(done) if done is not None else [])
         self._fitting.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The keyboard comes to the fields first; without this to the buttons, which are made before them."""
+        for widget in (self._close, self._cancel, self._start):
+            self.setTabOrder(self.previousInFocusChain(), widget)
+        super().showEvent(event)
 
     def _lay_out(self) -> None:
         self.form.setContentsMargins(0, 0, 0, 0)

@@ -50,6 +50,14 @@ def result_of(job: ImatrixJob, unreached: tuple[str, ...] = ()) -> Finished:
     return Finished(imatrix=ImatrixResult(job.output, 42, 128, unreached, 12.0))
 
 
+def test_the_keyboard_reaches_the_fields_before_the_buttons(dialog: ImportanceDialog) -> None:
+    order: list[QWidget | None] = [dialog]
+    while (widget := order[-1]) is not None and widget.nextInFocusChain() is not dialog:
+        order.append(widget.nextInFocusChain())
+    places = [order.index(one) for one in (dialog._samples, dialog._output, dialog._close, dialog._start)]
+    assert places == sorted(places)
+
+
 def test_what_is_chosen_goes_into_the_job(
     dialog: ImportanceDialog, opened: AppState, tell: Callable[..., ImatrixJob]
 ) -> None:
