@@ -94,7 +94,7 @@ class ImportanceDialog(JobDialog):
         self._time.setText(f"{tokens} tokens: {known}.")
         is_taken = Path(self._path()).exists()
         self._place.setText(
-            "A file of this name is there already; it will be replaced."
+            "A file of this name is there already; it is replaced if it is an importance matrix."
             if is_taken
             else "Later recipes for this model find it there."
         )

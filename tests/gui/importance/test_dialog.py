@@ -51,9 +51,9 @@ def result_of(job: ImatrixJob, unreached: tuple[str, ...] = ()) -> Finished:
 
 
 def test_the_keyboard_reaches_the_fields_before_the_buttons(dialog: ImportanceDialog) -> None:
-    order: list[QWidget | None] = [dialog]
-    while (widget := order[-1]) is not None and widget.nextInFocusChain() is not dialog:
-        order.append(widget.nextInFocusChain())
+    order: list[QWidget] = [dialog]
+    while (following := order[-1].nextInFocusChain()) is not None and following is not dialog:
+        order.append(following)
     places = [order.index(one) for one in (dialog._samples, dialog._output, dialog._close, dialog._start)]
     assert places == sorted(places)
 
