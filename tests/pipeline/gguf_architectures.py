@@ -124,7 +124,7 @@ FALCON_H1 = {
     "key_multiplier": 1.7,
     "attention_in_multiplier": 0.9,
     "attention_out_multiplier": 1.2,
-    "ssm_multipliers": [0.9, 1.1, 0.8, 1.2, 1.3],
+    "ssm_multipliers": [0.9, 1.1, 6.0, 8.0, 5.0],
     "ssm_in_multiplier": 1.4,
     "ssm_out_multiplier": 0.6,
 }
