@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.hessian import Hessian
-from quantgui.calibration.walk import Block
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.linear_calls import watching
-from quantgui.calibration.walk import Block
 
 if TYPE_CHECKING:
     import torch

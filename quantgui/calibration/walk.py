@@ -14,15 +14,14 @@ forward pass runs with stand-ins in their places.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantgui.calibration.block import Block, Stop, is_finite, not_finite
 from quantgui.calibration.blocks import find_blocks
-from quantgui.calibration.linear_calls import watching
 from quantgui.calibration.skeleton import build_skeleton
 from quantgui.calibration.sources import parameter_sources
 from quantgui.calibration.weights import Read, WeightLoader
@@ -31,130 +30,12 @@ from quantgui.types import Checkpoint, UserError
 if TYPE_CHECKING:
     import torch
 
-Visit = Callable[[str, "torch.Tensor"], None]
-"""Told a tensor's name and the float32 inputs [tokens, in_features] of its layer, sample by sample."""
-
-
 _Fed = tuple["torch.Tensor", tuple, dict]
 """Hidden states, the other positional arguments and the named ones of a block."""
 
 
-_NUMBER = re.compile(r"\.\d+\.")
 _SHARED = "shared_kv_states"
 """The argument with which Gemma 3n and 4 hand keys and values from a block to later ones."""
-
-
-class _Stop(Exception):  # noqa: N818 - not an error: nothing more is needed of this forward pass
-    """Ends a forward pass early."""
-
-
-@dataclass
-class Block:
-    """One block with its weights in memory. `linears`: float32 views [outputs, inputs] by tensor name, to be changed.
-
-    Conv1D weights, which are stored [inputs, outputs], are shown transposed; the matrices of a mixture's experts one
-    by one. `vectors`: weights of norms and biases by tensor name, likewise. `input_rounding`, by name of a linear, is
-    what becomes of its inputs whenever the block runs; filled by methods that quantize activations. `experts`: matrices
-    of experts that the checkpoint stores as one tensor, by `weights.expert_name`; only their inputs can be asked for.
-    """
-
-    index: int
-    count: int
-    prefix: str  # its name in the model: "model.layers.3"
-    module: Any
-    linears: dict[str, torch.Tensor]
-    vectors: dict[str, torch.Tensor]
-    _run: Callable[[int], torch.Tensor] = field(repr=False)
-    _samples: int = field(repr=False)
-    input_rounding: dict[str, Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
-    experts: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    def capture(self, visit: Visit, names: Sequence[str] | None = None) -> None:
-        """Runs all samples through the block as it is now; `visit` sees the inputs of these linears (None: of all) and
-        of experts that are named.
-
-        A layer that no token reaches (an expert) is never visited. Raises UserError where inputs are not finite.
-        """
-
-        wanted = set(self.linears if names is None else names)
-        weights = {name: weight for name, weight in (self.linears | self.experts).items() if name in wanted}
-
-        def seen(found: tuple[str, ...], inputs: torch.Tensor) -> None:
-            self._check_finite(inputs, found[0])
-            rows = inputs.reshape(-1, inputs.shape[-1])
-            for name in found:
-                visit(name, rows)
-                left.discard(name)
-            if not left:
-                raise _Stop
-
-        for sample in range(self._samples):
-            left = set(wanted)
-            try:
-                with watching(weights, seen):
-                    self.run(sample)
-            except _Stop:
-                continue
-
-    def input_groups(self) -> tuple[tuple[str, ...], ...]:
-        """Names of linears that share their inputs, in the order in which the block uses them (by the first sample).
-
-        Experts that the first sample does not reach follow at the end, each by itself.
-        """
-        groups: dict[tuple[int, tuple[int, ...]], list[str]] = {}
-        alive = []  # inputs are kept, so that no address is used twice
-
-        def seen(found: tuple[str, ...], inputs: torch.Tensor) -> None:
-            alive.append(inputs)
-            groups.setdefault((inputs.data_ptr(), tuple(inputs.shape[-1:])), []).extend(found)
-
-        with watching(self.linears, seen):
-            self.run(0)
-        used = {name for group in groups.values() for name in group}
-        rest = [(name,) for name in self.linears if name not in used]
-        return (*(tuple(dict.fromkeys(group)) for group in groups.values()), *rest)
-
-    def stages(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
-        """The input groups in steps that follow each other: all experts of a mixture work at the same step."""
-        stages: list[tuple[set[str], list[tuple[str, ...]]]] = []
-        for group in self.input_groups():
-            patterns = {_NUMBER.sub(".*.", name) for name in group}
-            # An expert that the first sample does not reach stands alone in its group: gate here, up there.
-            known = next((stage for stage in stages if stage[0] & patterns), None)
-            if known is None:
-                stages.append((patterns, [group]))
-            else:
-                known[0].update(patterns)
-                known[1].append(group)
-        return tuple(tuple(groups) for _, groups in stages)
-
-    def output(self, sample: int) -> torch.Tensor:
-        """The block's output [length, hidden] for one sample with the weights it has now."""
-        return self.run(sample)[0]
-
-    def run(self, sample: int) -> torch.Tensor:
-        """The same as [1, length, hidden]."""
-        if not self.input_rounding:
-            return self._run(sample)
-
-        def rounded(names: tuple[str, ...], inputs: torch.Tensor) -> torch.Tensor:
-            return self.input_rounding[names[0]](inputs)
-
-        with watching({name: self.linears[name] for name in self.input_rounding}, rounded):
-            return self._run(sample)
-
-    def _check_finite(self, inputs: torch.Tensor, name: str) -> None:
-        import torch
-
-        if not bool(torch.isfinite(inputs).all()):
-            raise _not_finite(f"The inputs of {name}")
-
-
-def _not_finite(what: str) -> UserError:
-    return UserError(
-        f"{what} are not finite when the calibration text runs through the model.",
-        hint="The checkpoint is damaged or needs another number type. Choose a precision without calibration.",
-    )
 
 
 def _cannot_follow(model: Any) -> UserError:
@@ -229,11 +110,12 @@ class Walk:
                     run(0)  # shows what blocks return, which the stand-ins imitate
                     self._check_order()
                 linears, vectors = self._loader.linears(names), self._loader.vectors(names)
-                block = Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, len(self.samples))
+                samples, finish = len(self.samples), partial(self._advance, index=index)
+                block = Block(index, len(self), prefix, self._blocks[index], linears, vectors, run, samples, finish)
                 block.experts = self._loader.experts(names)
                 yield block
-                self._advance(block.run, index)
-                self.finished = index + 1
+                if self.finished == index:
+                    self._advance(block.run, index)
                 self._loader.unload(names)
 
     def move(self, device: torch.device) -> None:
@@ -280,10 +162,10 @@ class Walk:
             order.append(index if not passed or hidden is passed[-1] else -1)
             passed.append(hidden)
             if index == len(self) - 1:
-                raise _Stop
+                raise Stop
             return hidden
 
-        with self._stand_ins(answer), suppress(_Stop):
+        with self._stand_ins(answer), suppress(Stop):
             self._forward(0)
         declared = getattr(self.model.config.get_text_config(), "num_hidden_layers", len(self))
         if order != list(range(len(self))) or declared != len(self):  # ALBERT runs one group of layers many times
@@ -327,10 +209,10 @@ class Walk:
             fed = _fed_from(args, kwargs)
             if at == index:
                 caught.append(fed)
-                raise _Stop
+                raise Stop
             return fed[0]
 
-        with self._stand_ins(answer), suppress(_Stop):
+        with self._stand_ins(answer), suppress(Stop):
             self._forward(sample)
         return caught[0]
 
@@ -361,10 +243,10 @@ class Walk:
         outputs = self._hidden if self.device == torch.device("cpu") else torch.empty_like(self._hidden)
         for sample in range(len(self.samples)):
             output = run(sample)
-            if not bool(torch.isfinite(output).all()):
-                raise _not_finite(f"The outputs of layer {index}")
+            if not is_finite(output):
+                raise not_finite(f"The outputs of layer {index}")
             outputs[sample] = output[0].cpu()
-        self._hidden = outputs
+        self._hidden, self.finished = outputs, index + 1
 
 
 def _fed_from(args: tuple, kwargs: dict) -> _Fed:

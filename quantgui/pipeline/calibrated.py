@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.text import calibration_samples
-from quantgui.calibration.walk import Block, Walk
+from quantgui.calibration.walk import Walk
 from quantgui.checkpoint.tensor_data import TensorData, torch_dtype
 from quantgui.formats.bitsandbytes import OUTLIER_THRESHOLD
 from quantgui.formats.planning import PlannedFile

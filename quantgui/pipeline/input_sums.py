@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.latent_attention import watching_heads
-from quantgui.calibration.walk import Block
 from quantgui.calibration.weights import expert_name
 from quantgui.checkpoint.architectures import Keys
 from quantgui.formats.gguf.imatrix import TensorImportance, entry_shape

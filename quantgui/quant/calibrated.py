@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from quantgui.calibration.walk import Block
+from quantgui.calibration.block import Block
 from quantgui.jobs.job import Calibration
 from quantgui.schemes.assignment import Assignment
 from quantgui.schemes.parameters import Parameter, ParameterValue

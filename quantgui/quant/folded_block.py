@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.input_statistics import InputStatistics, gather
 from quantgui.calibration.scale_pairs import ScalePair, find_pairs
-from quantgui.calibration.walk import Block
 from quantgui.checkpoint.tensor_data import torch_dtype
 from quantgui.quant.calibrated import CalibratedTensor, Fold
 from quantgui.schemes.assignment import Assignment

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from quantgui.calibration.walk import Block, Walk
+from quantgui.calibration.block import Block
+from quantgui.calibration.walk import Walk
 from quantgui.checkpoint import open_checkpoint
 from quantgui.checkpoint.tensor_data import TensorData
 from quantgui.quant.assignment import assign

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.hessian import output_error, output_power
-from quantgui.calibration.walk import Block
 from quantgui.checkpoint.tensor_data import torch_dtype
 from quantgui.formats.awq import AwqLayout
 from quantgui.formats.pack_quantized import PackQuantized

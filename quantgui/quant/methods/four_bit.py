@@ -130,9 +130,9 @@ METHOD = Method(
     title="NF4 and FP4",
     rows=(
         _row("NF4", "4-bit normal float", "4-bit levels where weights really lie; what QLoRA fine-tunes on."),
-        _row("NF4-DQ", "4-bit normal float, 8-bit scales", "NF4 with double quantization, its scales in 8 bits: 0.37 bits less."),
+        _row("NF4-DQ", "4-bit normal float, 8-bit scales", "NF4, double quantization: 8-bit scales save 0.37 bits."),
         _row("FP4", "4-bit float", "A 4-bit float with a scale per 64 weights; NF4 is usually closer."),
-        _row("FP4-DQ", "4-bit float, 8-bit scales", "FP4 with double quantization, its scales in 8 bits: 0.37 bits less."),
+        _row("FP4-DQ", "4-bit float, 8-bit scales", "FP4, double quantization: 8-bit scales save 0.37 bits."),
     ),
     arithmetic=FourBitCodebook,
     kind=Kind.FLOAT,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.hessian import Hessian, output_error, output_power
-from quantgui.calibration.walk import Block
 from quantgui.formats.gptq import GptqLayout
 from quantgui.formats.pack_quantized import PackQuantized
 from quantgui.quant.calibrated import CALIBRATION, CalibratedTensor

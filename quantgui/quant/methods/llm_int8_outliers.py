@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.hessian import output_error
 from quantgui.calibration.input_statistics import gather
-from quantgui.calibration.walk import Block
 from quantgui.checkpoint.tensor_data import torch_dtype
 from quantgui.formats.bitsandbytes import OUTLIER_THRESHOLD
 from quantgui.quant.calibrated import CalibratedTensor

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from quantgui.calibration.block import Block
 from quantgui.calibration.scale_pairs import ScalePair
-from quantgui.calibration.walk import Block
 from quantgui.checkpoint.tensor_data import torch_dtype
 from quantgui.formats.int_quantized import IntQuantized
 from quantgui.quant.activation_rounding import round_inputs, static_scale
