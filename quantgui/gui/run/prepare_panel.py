@@ -272,4 +272,4 @@ def _facts(checkpoint: Checkpoint, plan: RecipePlan, recipe: str) -> list[Fact]:
 def _room(place: Place, needed: int) -> str:
     if place.free_bytes is None:
         return "The free space of this disk is not known."
-    return f"{units.file_size(place.free_bytes)} free on this disk; the output takes {units.file_size(needed)}."
+    return f"{units.file_size(place.free_bytes)} free on this disk; the weights take {units.file_size(needed)}."

@@ -157,7 +157,7 @@ def test_names_are_new_unless_somebody_wants_the_old_one(opened: AppState, qtbot
     dialog = ImportanceDialog(opened, parent)
     assert dialog._output.text().endswith("demo-2.imatrix.gguf")
     dialog._output.setText(str(taken))
-    assert "will be replaced" in words(dialog)
+    assert "is replaced if it is an importance matrix" in words(dialog)
     dialog._output.setText(str(taken.with_suffix(".txt")))
     assert "must end in .gguf" in words(dialog) and not dialog._start.isEnabled()
     dialog.close()
