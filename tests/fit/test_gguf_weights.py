@@ -36,10 +36,11 @@ def test_estimates_carry_the_cache_and_a_verdict():
 
 def test_experts_that_a_config_says_are_packed_are_counted_packed():
     """As OpenAI publishes them: every mixture copies them, so none is much smaller than the others."""
-    dense = find_entry("openai/gpt-oss-20b").checkpoint()
-    assert dense.config is not None
-    config = replace(dense.config, quantization="mxfp4")
-    packed = {row.scheme_id: row for row in gguf_weights(replace(dense, config=config))}
+    published = find_entry("openai/gpt-oss-20b").checkpoint()
+    assert published.config is not None
+    raw = {key: value for key, value in published.config.raw.items() if key != "quantization_config"}
+    dense = replace(published, config=replace(published.config, raw=raw))
+    packed = {row.scheme_id: row for row in gguf_weights(published)}
     plain = {row.scheme_id: row for row in gguf_weights(dense)}
     assert packed["GGUF-F16"].nbytes == plain["GGUF-F16"].nbytes  # dequantized
     assert packed["MXFP4_MOE"].nbytes == plain["MXFP4_MOE"].nbytes

@@ -8,7 +8,7 @@ j + 16 into the high half of byte j.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,9 @@ def holds_blocks(checkpoint: Checkpoint) -> bool:
 def with_blocks(checkpoint: Checkpoint) -> Checkpoint:
     """A model known by its config alone, with the two tensors of each matrix of experts that its files have."""
     config = checkpoint.config
-    if checkpoint.kind is not SourceKind.CONFIG or config is None or config.quantization != METHOD:
+    stated = config.raw.get("quantization_config") if config is not None else None
+    method = stated.get("quant_method") if isinstance(stated, Mapping) else None
+    if checkpoint.kind is not SourceKind.CONFIG or method != METHOD:
         return checkpoint
     tensors = tuple(part for tensor in checkpoint.tensors for part in _packed(tensor))
     return replace(checkpoint, tensors=tensors)
