@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 
+from quantgui import units
 from quantgui.jobs.child import ChildProcess
 from quantgui.jobs.codec import encode_event
 from quantgui.jobs.events import (
@@ -22,6 +24,8 @@ from quantgui.jobs.events import (
 from quantgui.jobs.job import Job
 
 BAR_WIDTH = 30
+TRUSTED_SECONDS = 3.0
+"""A stage's time left is told when this much of it has shown how fast it is."""
 
 
 def run_job(job: Job, *, as_json: bool, on_event: Callable[[Event], None] | None = None) -> Finished | None:
@@ -64,8 +68,9 @@ def print_error(message: str, hint: str) -> None:
 class ProgressBar:
     """One line on a terminal's stderr, nothing elsewhere. Warnings stand above it."""
 
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled
+    def __init__(self, enabled: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._enabled, self._clock = enabled, clock
+        self._began: tuple[float, float] | None = None  # when the stage first counted, and the fraction done by then
         self._total = 0
         self._stage = ""
         self._shown = False
@@ -78,7 +83,7 @@ class ProgressBar:
                 for warning in event.warnings:
                     self._line(f"note: {warning}")
             case Stage():
-                self._stage = event.title
+                self._stage, self._began = event.title, None
                 self._draw(self._stage)
             case Progress() if self._total:
                 self._draw_bar(event.done_bytes / self._total, event.tensor)
@@ -100,7 +105,16 @@ class ProgressBar:
     def _draw_bar(self, fraction: float, words: str) -> None:
         done = min(1.0, max(0.0, fraction))
         filled = round(BAR_WIDTH * done)
-        self._draw(f"{self._stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done:4.0%}  {words}")
+        bar = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"
+        self._draw(f"{self._stage} {bar} {done:4.0%}  {self._time_left(done)}{words}")
+
+    def _time_left(self, done: float) -> str:
+        """ "12 s left  " at the pace of this stage, "" while that is not known."""
+        now = self._clock()
+        since, before = self._began = self._began or (now, done)
+        if now - since < TRUSTED_SECONDS or not before < done < 1:
+            return ""
+        return f"{units.duration((now - since) * (1 - done) / (done - before))} left  "
 
     def _draw(self, text: str) -> None:
         if self._enabled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from quantgui.checkpoint.gguf_checkpoint import check_is_model
 from quantgui.checkpoint.gguf_header import read_raw_keys
 from quantgui.formats.gguf.key_values import KeyValue, ValueKind
 from quantgui.formats.gguf.metadata import model_keys, model_warnings
@@ -29,6 +30,7 @@ def architecture_of(checkpoint: Checkpoint) -> str:
     if checkpoint.kind is not SourceKind.GGUF:
         return layout_of(config).architecture
     if config is None:
+        check_is_model(checkpoint)
         raise UserError("The GGUF file does not state its architecture.", hint="Convert the original model again.")
     return config.model_type
 
