@@ -257,7 +257,6 @@ class AppState(QObject):
         requantize: bool = False,
         verify: bool = True,
         device: str | None = None,
-        threads: int | None = None,
     ) -> None:
         """Quantize the open model by the recipe into `output` ("" is the default place).
 
@@ -269,7 +268,7 @@ class AppState(QObject):
                 output=output or self.default_output(),
                 recipe=self.recipe,
                 device=device or self._settings.device,
-                threads=threads or self._settings.threads,
+                threads=self._settings.threads,
                 overwrite=overwrite,
                 allow_requantize=requantize,
                 verify=verify,

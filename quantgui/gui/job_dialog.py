@@ -112,7 +112,8 @@ class JobDialog(QDialog):
     def showEvent(self, event: QShowEvent) -> None:
         """The keyboard comes to the fields first; without this to the buttons, which are made before them."""
         for widget in (self._close, self._cancel, self._start):
-            self.setTabOrder(self.previousInFocusChain(), widget)
+            if (last := self.previousInFocusChain()) is not None:
+                self.setTabOrder(last, widget)
         super().showEvent(event)
 
     def _lay_out(self) -> None:
