@@ -122,16 +122,19 @@ def _idle_rules(job: QuantizeJob, assignments: Sequence[Assignment]) -> tuple[st
     for rule in job.recipe.rules:
         matched = [assignment for assignment in assignments if rule.matches(assignment.tensor)]
         if not matched:
-            example = assignments[-1].tensor.name if assignments else ""
-            sentences.append(
-                f"No tensor's name matches the rule {rule.pattern}, so it changes nothing. "
-                f"Names in a GGUF file look like {example}."
-            )
+            nothing = f"No tensor's name matches the rule {rule.pattern}, so it changes nothing."
+            sentences.append(f"{nothing} {_example(assignments)}".strip())
         elif rule.scheme is not None and all(assignment.why for assignment in matched):
             sentences.append(
                 f"The rule {rule.pattern} matches only tensors that are left as they are, so it changes nothing."
             )
     return tuple(sentences)
+
+
+def _example(assignments: Sequence[Assignment]) -> str:
+    """What names look like: whoever writes a rule may know those of the model's folder only."""
+    inside = next((a.tensor.name for a in assignments if a.tensor.layer is not None and not a.why), "")
+    return f"Names in a GGUF file look like {inside}." if inside else ""
 
 
 def _check_disk(job: QuantizeJob, nbytes: int) -> None:

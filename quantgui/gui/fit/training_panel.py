@@ -102,7 +102,7 @@ class TrainingPanel(Card):
         self._checkpointing.setToolTip(glossary.explain("Gradient checkpointing"))
         self._checkpointing.setChecked(default.checkpointing)
         self.table = VerdictTable(COLUMNS, "Ways of fine-tuning", VERDICT_COLUMN, lambda row: row.verdict)
-        self.table.set_widths(0, *(88 for _ in PARTS), 116, 118)
+        self.table.set_widths(0, *(88 for _ in PARTS), 132, 104)
         self.table.give_up(ADAPTERS_COLUMN, NARROW)
         self._error = ErrorSlot()
         self.body.addLayout(self._fields())

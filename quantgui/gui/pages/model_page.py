@@ -189,6 +189,7 @@ class ModelPage(PageFrame):
         while (item := self._recent.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
+                widget.hide()  # it is deleted later, when others stand in its place
                 widget.deleteLater()
         for reference in self._state.recent_models[1 : RECENT_SHOWN + 1]:
             name = Path(reference).name or reference
