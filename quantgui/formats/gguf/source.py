@@ -8,7 +8,7 @@ from pathlib import Path
 from quantgui.checkpoint.gguf_checkpoint import check_is_model
 from quantgui.checkpoint.gguf_header import read_raw_keys
 from quantgui.formats.gguf.key_values import KeyValue, ValueKind
-from quantgui.formats.gguf.metadata import model_keys, model_warnings
+from quantgui.formats.gguf.metadata import check_convertible, model_keys, model_warnings
 from quantgui.formats.gguf.mixtures import ModelFacts
 from quantgui.formats.gguf.names import GgufTensor, gguf_tensors, layout_of
 from quantgui.formats.gguf.tokenizer import Vocabulary, read_vocabulary, vocabulary_keys
@@ -73,6 +73,7 @@ def keys_of(checkpoint: Checkpoint, tensors: Sequence[GgufTensor]) -> tuple[list
     if checkpoint.kind is SourceKind.GGUF:
         kept = ((key, entry) for key, entry in read_raw_keys(Path(checkpoint.path)) if key not in _REPLACED)
         return [KeyValue(key, ValueKind.STRING, raw=entry) for key, entry in kept], ()
+    check_convertible(checkpoint.config)  # a missing tokenizer is not what stands in the way of others
     rows = next((tensor.shape[0] for tensor in tensors if tensor.name == "token_embd.weight"), 0)
     vocabulary = vocabulary_of(checkpoint, rows)
     keys = [*model_keys(checkpoint, vocabulary.texts), *vocabulary_keys(vocabulary)]

@@ -12,7 +12,7 @@ from quantgui.formats.gguf.metadata.pooling import pooling_keys
 from quantgui.formats.gguf.metadata.rope import rope_of
 from quantgui.formats.gguf.metadata.state_space import inner_norms_fit
 from quantgui.formats.gguf.names import layout_of
-from quantgui.types import Checkpoint, UserError
+from quantgui.types import Checkpoint, ModelConfig, UserError
 
 __all__ = ["BUILDERS", "model_keys", "model_warnings"]
 
@@ -27,6 +27,16 @@ _PHI3_TOKENS = frozenset({"<unk>", "<s>", "</s>", "<|endoftext|>"})
 """What llama.cpp looks up in a file whose name says Phi-3, and cannot load it without."""
 
 
+def check_convertible(config: ModelConfig | None) -> None:
+    """Raises UserError for an architecture whose keys are not known here."""
+    if layout_of(config).architecture not in BUILDERS:
+        kind = config.model_type if config is not None else ""
+        raise UserError(
+            f"Models of the kind “{kind}” cannot be converted to GGUF yet.",
+            hint="Its sizes are known, its keys are not. Use llama.cpp's own converter.",
+        )
+
+
 def model_keys(checkpoint: Checkpoint, tokens: Iterable[str]) -> list[KeyValue]:
     """Everything but the tokenizer and the file type, from config.json and what lies beside it.
 
@@ -35,14 +45,10 @@ def model_keys(checkpoint: Checkpoint, tokens: Iterable[str]) -> list[KeyValue]:
     cannot do.
     """
     config = checkpoint.config
+    check_convertible(config)
     architecture = layout_of(config).architecture
     assert config is not None  # layout_of refuses a checkpoint without one
-    builder = BUILDERS.get(architecture)
-    if builder is None:
-        raise UserError(
-            f"Models of the kind “{config.model_type}” cannot be converted to GGUF yet.",
-            hint="Its sizes are known, its keys are not. Use llama.cpp's own converter.",
-        )
+    builder = BUILDERS[architecture]
     return [
         text("general.architecture", architecture),
         text("general.type", "model"),
