@@ -37,8 +37,8 @@ FILE_FILTER = "GGUF (*.gguf)"
 _ASK_HERE = QFileDialog.Option.DontConfirmOverwrite  # the panel itself asks whether to replace what is there
 _ASKS_PLACE = "Something of this name is there already: replace it, or use another name."
 _ASKS_AGAIN = "Say whether the weights are to be rounded a second time, or start from the original."
-_CHECK_FOLDER = "Check the result: load it in a new process and compare every weight"
-_CHECK_FILE = "Check the result: llama.cpp loads it in a new process and computes with it"
+_CHECK_FOLDER = ("Check the result by loading it", "A new process loads it and compares every weight.")
+_CHECK_FILE = ("Check the result in llama.cpp", "In a new process llama.cpp loads it and computes with it.")
 
 
 class PreparePanel(QWidget):
@@ -119,7 +119,9 @@ class PreparePanel(QWidget):
         title = "Output file" if is_file else "Output folder"
         self._output_title.setText(title)
         self._output.setAccessibleName(title)
-        self._verify.setText(_CHECK_FILE if is_file else _CHECK_FOLDER)
+        check, explanation = _CHECK_FILE if is_file else _CHECK_FOLDER
+        self._verify.setText(check)
+        self._verify.setToolTip(explanation)
         if self._is_default and self._output.text() != self._state.default_output():
             self._output.setText(self._state.default_output())
         self._look()

@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QPushButton, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from quantgui.gui.app_state import AppState
+from quantgui.gui.main_window import SMALLEST_SIZE
 from quantgui.gui.pages.run_page import RunPage
 from quantgui.gui.plots.loss_trace import LossTrace
 from quantgui.gui.plots.sqnr_heat_map import SqnrHeatMap
 from quantgui.gui.run.library_panel import LibraryPanel
 from quantgui.gui.tensor_table import COLUMNS
+from quantgui.gui.widgets.rail import WIDTH as RAIL_WIDTH
 from quantgui.home import Home
 from quantgui.jobs.events import (
     Cancelled,
@@ -91,6 +93,15 @@ def test_before_a_run_everything_is_said_and_the_button_is_ready(page: RunPage) 
     assert "free on this disk" in text
     assert "[Quantize]" in text
     assert page._start.isEnabled()
+
+
+@pytest.mark.parametrize("scheme", ["INT4", "Q4_K_M"])
+def test_nothing_is_cut_off_in_the_smallest_window(page: RunPage, state: AppState, scheme: str) -> None:
+    state.set_recipe(Recipe(SchemeSpec(scheme)))
+    page.resize(SMALLEST_SIZE.width() - RAIL_WIDTH, SMALLEST_SIZE.height())
+    QApplication.processEvents()
+    (area,) = [one for one in page.findChildren(QScrollArea) if one.isVisible() and one.accessibleName() == "Run"]
+    assert not area.horizontalScrollBar().isVisible()
 
 
 def test_a_taken_folder_is_a_question_beside_the_field(page: RunPage, state: AppState) -> None:
