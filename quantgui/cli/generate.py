@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         result = finished.generation
         speed = f", {result.tokens_per_second:.1f} tokens/s" if result.tokens_per_second else ""
         print()
-        print(f"{result.tokens:,} tokens{speed}, {units.memory(result.peak_rss_bytes)}", file=sys.stderr)
+        print(f"{result.tokens:,} tokens{speed}, {units.memory(result.peak_rss_bytes)} of memory", file=sys.stderr)
         if result.fills_context:
             print("The text fills the context that the model was trained for.", file=sys.stderr)
     return 0

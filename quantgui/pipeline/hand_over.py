@@ -128,7 +128,8 @@ def _to_lm_studio(job: HandOverJob, checkpoint: Checkpoint, path: Path, emit: Em
     models = Path(job.folder).expanduser() if job.folder else Path.home() / ".lmstudio" / "models"
     if not models.is_dir():
         raise UserError(
-            f"LM Studio's folder of models is not at {models}.", hint="Install LM Studio, or name its folder."
+            f"LM Studio's folder of models is not at {models}.",
+            hint="Install LM Studio and start it once. Another folder can be named on the command line: --folder.",
         )
     if path.resolve().is_relative_to(models.resolve()):
         return HandOverResult(str(path), "", "LM Studio has this model already.")
